@@ -61,7 +61,7 @@ func stage(d requests.RequestDetail) map[string]any {
 	case access.RequestCanceled:
 	}
 	properties := map[string]any{
-		"displayName": r.RequesterName + " asks for " + r.Items[0].Role.String(), "status": status,
+		"displayName": r.RequesterName + " asks for " + r.Items[0].Target.Label(""), "status": status,
 		"assignedToMe": d.Mine, "reviewResult": result,
 		"justification": nil, "reviewedDateTime": nil, "reviewedBy": nil,
 	}

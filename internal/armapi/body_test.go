@@ -39,7 +39,7 @@ func FuzzBodies(f *testing.F) {
 				t.Errorf("%q fails with %v", text, err)
 			}
 			for _, item := range in.Items {
-				if err == nil && (item.Ports.First == 0 || len(item.Sources) > 2) {
+				if err == nil && (item.Port.Ports.First == 0 || len(item.Port.Sources) > 2) {
 					t.Errorf("%q asks for %+v", text, item)
 				}
 			}

@@ -28,9 +28,10 @@ func initiateJIT(c *call) (reply, error) {
 	}
 	machines := map[access.MachineID]access.ResourceID{}
 	for i, item := range made.Request.Items { // in the order, and with the case, of the call
-		machines[item.Machine] = access.ResourceID(in.Items[i].Machine)
+		machines[item.Place().Machine] = access.ResourceID(in.Items[i].Machine)
 	}
-	return reply{status: http.StatusAccepted, body: c.jitRequest(made, machines, made.Request.Items[0].Policy)}, nil
+	policy := made.Request.Items[0].Target.Guard().Policy
+	return reply{status: http.StatusAccepted, body: c.jitRequest(made, machines, policy)}, nil
 }
 
 // recordRefused records a request for access that could not be read, as the engine records those that it refuses
@@ -61,10 +62,12 @@ func initiateFrom(body initiate) (requests.SubmitInput, error) {
 		}
 		for k, p := range m.Ports {
 			here := fmt.Sprintf("%s.ports[%d]", at, k)
-			item := requests.ItemInput{Machine: m.ID, Ports: access.SinglePort(uint16(p.Number))}
+			item := requests.ItemInput{
+				Machine: m.ID, Port: access.PortTarget{Ports: access.SinglePort(uint16(p.Number))},
+			}
 			if protocol := given(p.Protocol); protocol != "" { // Azure has it in rules alone; whoever sends it means it
 				var known bool
-				if item.Protocol, known = protocolFrom(protocol); !known {
+				if item.Port.Protocol, known = protocolFrom(protocol); !known {
 					add(here+".protocol", "%q is not one of TCP, UDP and *", clip(protocol))
 				}
 			}
@@ -89,7 +92,7 @@ func initiateFrom(body initiate) (requests.SubmitInput, error) {
 				}
 			}
 			var wrong string
-			if item.Sources, wrong = sourcesFrom(given(p.Prefix), p.Prefixes); wrong != "" {
+			if item.Port.Sources, wrong = sourcesFrom(given(p.Prefix), p.Prefixes); wrong != "" {
 				add(here, "%s", wrong)
 			}
 			item.SourceList = len(p.Prefixes) > 0

@@ -67,27 +67,28 @@ func (c *call) jitRequest(r requests.RequestDetail, machines map[access.MachineI
 	}
 	at := map[access.MachineID]int{}
 	for _, item := range r.Request.Items {
-		if item.Policy != policy {
+		port, is := portIn(item.Target)
+		if !is || port.Policy != policy {
 			continue
 		}
-		i, has := at[item.Machine]
+		i, has := at[port.Machine]
 		if !has {
 			i = len(out.VirtualMachines)
-			at[item.Machine] = i
+			at[port.Machine] = i
 			out.VirtualMachines = append(out.VirtualMachines,
-				jitRequestMachine{ID: string(machines[item.Machine]), Ports: []jitRequestPort{}})
+				jitRequestMachine{ID: string(machines[port.Machine]), Ports: []jitRequestPort{}})
 		}
 		_, end := r.Request.Window(item, now)
-		p := jitRequestPort{Number: number(item.Ports.First), EndTimeUTC: stamp(end)}
-		p.Prefix, p.Prefixes = sourcesTo(item.Sources, item.SourceList)
-		p.Status, p.StatusReason = statusOfItem(r, item, &p)
+		p := jitRequestPort{Number: number(port.Ports.First), EndTimeUTC: stamp(end)}
+		p.Prefix, p.Prefixes = sourcesTo(port.Sources, item.SourceList)
+		p.Status, p.StatusReason = statusOfPort(r, port, &p)
 		out.VirtualMachines[i].Ports = append(out.VirtualMachines[i].Ports, p)
 	}
 	return out
 }
 
-// statusOfItem gives Azure's words for how an item stands, and puts the true end of its grant into p.
-func statusOfItem(r requests.RequestDetail, item access.Item, p *jitRequestPort) (status, reason string) {
+// statusOfPort gives Azure's words for how a port that was asked for stands, and puts the true end of its grant into p.
+func statusOfPort(r requests.RequestDetail, port access.PortTarget, p *jitRequestPort) (status, reason string) {
 	switch r.Request.State {
 	case access.RequestPending:
 		return "Initiating", "UserRequested"
@@ -98,8 +99,8 @@ func statusOfItem(r requests.RequestDetail, item access.Item, p *jitRequestPort)
 	case access.RequestApproved:
 	}
 	for _, g := range r.Grants {
-		if g.Machine != item.Machine || g.Ports != item.Ports || g.Protocol != item.Protocol || !slices.Equal(g.Sources,
-			item.Sources) {
+		of, is := portIn(g.Target)
+		if !is || !of.Alike(port) || !slices.Equal(of.Sources, port.Sources) {
 			continue
 		}
 		p.EndTimeUTC = stamp(g.End)

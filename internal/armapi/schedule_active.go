@@ -162,7 +162,7 @@ func (c *call) activeRoles(n narrowing) ([]active, error) {
 			a.member = "Inherited"
 		}
 		if g, is := activations[a.name()]; is {
-			a.eligibility, a.request = g.Role.Eligibility, string(g.Request)
+			a.eligibility, a.request = g.Target.Guard().Eligibility, string(g.Request)
 			delete(activations, a.name())
 		}
 		all = append(all, a)
@@ -171,30 +171,31 @@ func (c *call) activeRoles(n narrowing) ([]active, error) {
 		return all, nil
 	}
 	for _, id := range slices.Sorted(maps.Keys(activations)) {
-		if g := activations[id]; n.keeps(g.Role.Scope, g.Role.ID) {
-			all = append(all, c.activated(g))
+		g := activations[id]
+		if role, is := roleIn(g.Target); is && n.keeps(role.Scope, role.ID) {
+			all = append(all, c.activated(g, role))
 		}
 	}
 	return all, nil
 }
 
 // activated shows the grant of a role as the role assignment that enforces it.
-func (c *call) activated(g access.Grant) active {
+func (c *call) activated(g access.Grant, role access.RoleTarget) active {
 	return active{
 		subject: subject{
-			g.Role.Scope, roleOf(g.Role),
+			role.Scope, roleOf(role),
 			access.Principal{ID: g.Principal, Name: g.PrincipalName, Kind: c.kind(g.Principal)},
 		},
-		eligibility: g.Role.Eligibility, request: string(g.Request), member: "Direct",
+		eligibility: role.Eligibility, request: string(g.Request), member: "Direct",
 		assignment: rbac.Assignment{
-			ID: rbac.AssignmentID(g.ID), Principal: g.Principal, Definition: g.Role.ID,
-			Scope: g.Role.Scope, Start: g.Start, End: g.End, CreatedAt: g.CreatedAt,
+			ID: rbac.AssignmentID(g.ID), Principal: g.Principal, Definition: role.ID,
+			Scope: role.Scope, Start: g.Start, End: g.End, CreatedAt: g.CreatedAt,
 		},
 	}
 }
 
 // roleOf gives what a request or a grant keeps of its role.
-func roleOf(r access.Role) rbac.Definition {
+func roleOf(r access.RoleTarget) rbac.Definition {
 	d := rbac.Definition{ID: r.ID, Name: r.Name}
 	d.BuiltIn = slices.ContainsFunc(rbac.BuiltIn(), func(b rbac.Definition) bool { return b.ID == r.ID })
 	return d

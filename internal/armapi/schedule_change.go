@@ -78,7 +78,7 @@ func requestKinds(of access.RoleSubject) []string {
 func roleChange(d roles.RoleChangeDetail) map[string]any {
 	made := d.Change
 	s := subject{
-		made.Scope, roleOf(access.Role{ID: made.Role, Name: made.RoleName}),
+		made.Scope, roleOf(access.RoleTarget{ID: made.Role, Name: made.RoleName}),
 		access.Principal{ID: made.Principal, Name: made.PrincipalName, Kind: made.PrincipalKind},
 	}
 	start, end := made.Start, made.End

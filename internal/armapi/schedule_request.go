@@ -39,8 +39,9 @@ func (c *call) roleRequest(d requests.RequestDetail) map[string]any {
 	case r.Extends != "":
 		target = r.Extends
 	}
+	role, _ := roleAsked(r)
 	s := subject{
-		item.Role.Scope, roleOf(item.Role),
+		role.Scope, roleOf(role),
 		access.Principal{ID: r.Requester, Name: r.RequesterName, Kind: c.kind(r.Requester)},
 	}
 	return s.view(requestKind, string(r.ID), map[string]any{
@@ -49,7 +50,7 @@ func (c *call) roleRequest(d requests.RequestDetail) map[string]any {
 		"scheduleInfo":                   map[string]any{"startDateTime": stamp(start), "expiration": until},
 		"ticketInfo":                     map[string]any{"ticketNumber": orNull(r.Ticket), "ticketSystem": nil},
 		"targetRoleAssignmentScheduleId": target, "targetRoleAssignmentScheduleInstanceId": target,
-		"linkedRoleEligibilityScheduleId": item.Role.Eligibility,
+		"linkedRoleEligibilityScheduleId": role.Eligibility,
 	})
 }
 
@@ -117,7 +118,7 @@ func (c *call) roleRequests(n narrowing, page engine.Page) ([]requests.RequestDe
 	}
 	var found []requests.RequestDetail
 	for _, d := range listed.Items {
-		if role := d.Request.Items[0].Role; n.keeps(role.Scope, role.ID) {
+		if role, is := roleAsked(d.Request); is && n.keeps(role.Scope, role.ID) {
 			found = append(found, d)
 		}
 	}
@@ -160,7 +161,10 @@ func listRoleRequests(c *call) (reply, error) {
 // namedRequest gives the request for a role that the path names.
 func (c *call) namedRequest(scope access.ResourceID) (requests.RequestDetail, error) {
 	d, err := c.engine().Requests.Request(c.Context(), c.caller, access.RequestID(strings.ToLower(c.vars["id"])))
-	if err == nil && (!d.Request.ForRoles() || !d.Request.Items[0].Role.Scope.Within(scope)) {
+	if err != nil {
+		return d, err
+	}
+	if role, is := roleAsked(d.Request); !is || !role.Scope.Within(scope) {
 		err = access.Fault(access.KindNotFound, "RoleAssignmentScheduleRequestNotFound",
 			"There is no request for a role '%s' here.", clip(c.vars["id"]))
 	}

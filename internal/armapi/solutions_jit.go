@@ -147,11 +147,14 @@ func (c *call) activation() (requests.RequestDetail, app.Application, error) {
 	if access.KindOf(err) == access.KindNotFound {
 		d, err = c.engine().Requests.Request(c.Context(), c.caller, access.RequestID(strings.ToLower(c.vars["name"])))
 	}
-	if access.KindOf(err) == access.KindNotFound || err == nil && (!d.Request.ForRoles() || d.Request.Released) {
+	switch {
+	case access.KindOf(err) == access.KindNotFound:
 		return d, app.Application{}, missingSolution(id)
-	}
-	if err != nil {
+	case err != nil:
 		return d, app.Application{}, err
+	}
+	if _, is := roleAsked(d.Request); !is || d.Request.Released {
+		return d, app.Application{}, missingSolution(id)
 	}
 	a, err := c.applicationOf(d)
 	if err == nil && a.Resource == "" {
@@ -164,7 +167,7 @@ func (c *call) activation() (requests.RequestDetail, app.Application, error) {
 // there is none.
 func (c *call) applicationOf(d requests.RequestDetail) (app.Application, error) {
 	all, err := c.applicationsByGroup()
-	return all[d.Request.Items[0].Role.Scope.Fold()], err
+	return all[d.Request.Items[0].Place().Scope.Fold()], err
 }
 
 // applicationsByGroup gives the applications that the caller may see, by their managed resource groups.
@@ -200,7 +203,7 @@ func listJITRequests(c *call) (reply, error) {
 			return reply{}, err
 		}
 		for _, d := range listed.Items {
-			a, known := applications[d.Request.Items[0].Role.Scope.Fold()]
+			a, known := applications[d.Request.Items[0].Place().Scope.Fold()]
 			if known && !d.Request.Released && resourceOf(d.Request).Within(c.scope()) {
 				value = append(value, c.showJITRequest(d, a))
 			}
@@ -216,7 +219,7 @@ func resourceOf(r access.Request) access.ResourceID {
 	if r.Resource != "" {
 		return r.Resource
 	}
-	return r.Items[0].Role.Scope + access.ResourceID(solutionsPath+"/jitRequests/"+string(r.ID))
+	return r.Items[0].Place().Scope + access.ResourceID(solutionsPath+"/jitRequests/"+string(r.ID))
 }
 
 func patchJITRequest(c *call) (reply, error) {
@@ -291,11 +294,13 @@ func (c *call) jitRequestOf(a app.Application, ref string) (requests.RequestDeta
 	}
 	for _, find := range look {
 		d, err := find()
-		switch {
-		case access.KindOf(err) == access.KindNotFound:
-		case err != nil:
+		if access.KindOf(err) == access.KindNotFound {
+			continue
+		}
+		if err != nil {
 			return d, err
-		case d.Request.ForRoles() && !d.Request.Released && d.Request.Items[0].Role.Scope.Equal(a.Managed):
+		}
+		if role, is := roleAsked(d.Request); is && !d.Request.Released && role.Scope.Equal(a.Managed) {
 			return d, nil
 		}
 	}
@@ -335,7 +340,8 @@ func (c *call) showJITRequest(d requests.RequestDetail, a app.Application) map[s
 	id := resourceOf(r)
 	policies := make([]authorizationBody, 0, len(r.Items))
 	for _, item := range r.Items {
-		policies = append(policies, authorizationBody{Principal: string(r.Requester), Role: string(item.Role.ID)})
+		role, _ := roleIn(item.Target)
+		policies = append(policies, authorizationBody{Principal: string(r.Requester), Role: string(role.ID)})
 	}
 	start, end := r.Window(r.Items[0], r.CreatedAt)
 	if len(d.Grants) > 0 {

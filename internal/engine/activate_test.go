@@ -96,7 +96,7 @@ func TestActivationIsARoleForAWhile(t *testing.T) {
 		t.Errorf("events are %q, want %q", got, want)
 	}
 	g := d.Grants[0]
-	if d.Request.State != access.RequestApproved || g.State != access.GrantActive || g.Role.Name != "Contributor" ||
+	if d.Request.State != access.RequestApproved || g.State != access.GrantActive || g.Target.Title() != "Contributor" ||
 		g.OpenedAt.IsZero() {
 		t.Fatalf("the request is %s, the grant %+v", d.Request.State, g)
 	}
@@ -310,7 +310,7 @@ func TestOpeningsEndWithTheRole(t *testing.T) {
 			}
 		},
 		"eligibility taken": func(v *vendor, g access.Grant) {
-			if err := v.Roles.DeleteEligibility(v.ctx, v.admin, g.Role.Eligibility); err != nil {
+			if err := v.Roles.DeleteEligibility(v.ctx, v.admin, g.Target.Guard().Eligibility); err != nil {
 				v.tb.Fatal(err)
 			}
 		},
@@ -321,7 +321,7 @@ func TestOpeningsEndWithTheRole(t *testing.T) {
 		},
 		"eligibility shortened": func(v *vendor, g access.Grant) {
 			must(v.Roles.WriteEligibility(v.ctx, v.admin, roles.EligibilityInput{
-				ID: g.Role.Eligibility, Was: 1, Principal: "vendors", Role: "Contributor", Scope: v.scope,
+				ID: g.Target.Guard().Eligibility, Was: 1, Principal: "vendors", Role: "Contributor", Scope: v.scope,
 				Max: 30 * time.Minute,
 			}))(v.tb)
 		},

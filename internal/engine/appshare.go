@@ -84,9 +84,9 @@ type side struct {
 func (w *Work) sides(ctx context.Context, n Notice) ([]side, error) {
 	tenant, scope, requester := n.Request.Tenant, access.ResourceID(""), n.Request.Requester
 	if n.grant.ID != "" {
-		tenant, scope, requester = n.grant.Tenant, n.grant.Role.Scope, n.grant.Principal
-	} else if n.Request.ForRoles() {
-		scope = n.Request.Items[0].Role.Scope
+		tenant, scope, requester = n.grant.Tenant, n.grant.Place().Scope, n.grant.Principal
+	} else if len(n.Request.Items) > 0 {
+		scope = n.Request.Items[0].Place().Scope
 	}
 	a, err := w.applicationAt(ctx, scope)
 	if err != nil || a == nil {

@@ -170,7 +170,7 @@ func TestTheRuleIsChosenAnewWhenARoleBegins(t *testing.T) {
 		}
 		has := func() bool {
 			return w.Directory.Check(w.ctx, w.ann, "Microsoft.Resources/subscriptions/resourceGroups/write",
-				d.Grants[0].Role.Scope) == nil
+				d.Grants[0].Place().Scope) == nil
 		}
 		w.clock.advance(time.Hour)
 		if has() {
@@ -333,7 +333,7 @@ func TestWhatOpensLaterIsHeldToTheWiderRule(t *testing.T) {
 		return p
 	})
 	in := at(w.clock.now().Add(time.Hour), 6*time.Hour)
-	in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")}
+	in.Items[0].Port.Sources = []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")}
 	d := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 	w.clock.advance(time.Hour)
 	w.reconcile()
@@ -352,7 +352,7 @@ func TestWhatHasTooManyWindowsBesideItDoesNotBegin(t *testing.T) {
 	})
 	start := w.clock.now().Add(time.Hour)
 	in := at(start, time.Hour)
-	in.Items[0].Ports = access.PortRange{First: 1, Last: 300}
+	in.Items[0].Port.Ports = access.PortRange{First: 1, Last: 300}
 	d := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 	many := ports("web-1", 1, 300, 10*time.Minute)
 	many.Start = start

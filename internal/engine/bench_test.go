@@ -36,8 +36,9 @@ func BenchmarkSubmit(b *testing.B) {
 				in := requests.SubmitInput{
 					Items: []requests.ItemInput{
 						{
-							Machine: fmt.Sprintf("web-%d", n%machines), Ports: access.SinglePort(uint16(1000 + n%1000)),
-							Duration: time.Minute,
+							Machine: fmt.Sprintf("web-%d", n%machines),
+							Port:    access.PortTarget{Ports: access.SinglePort(uint16(1000 + n%1000))},
+							Item:    access.Item{Duration: time.Minute},
 						},
 					},
 				}

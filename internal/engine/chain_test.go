@@ -63,20 +63,20 @@ func TestLongestHoldsForWindowsThatTouch(t *testing.T) {
 		"from another address": func(w *approvable, from time.Time) error {
 			must(w.Requests.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
 			in := at(from.Add(3*time.Hour), time.Hour)
-			in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+			in.Items[0].Port.Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
 			_, err := w.Requests.Submit(w.ctx, w.ann, in)
 			return err
 		},
 		"as part of a range": func(w *approvable, from time.Time) error {
 			must(w.Requests.Submit(w.ctx, w.ann, at(from, 3*time.Hour)))(t)
 			in := at(from.Add(3*time.Hour), time.Hour)
-			in.Items[0].Ports = access.PortRange{First: 20, Last: 30}
+			in.Items[0].Port.Ports = access.PortRange{First: 20, Last: 30}
 			_, err := w.Requests.Submit(w.ctx, w.ann, in)
 			return err
 		},
 		"of a range that was asked for": func(w *approvable, from time.Time) error {
 			in := at(from, 3*time.Hour)
-			in.Items[0].Ports = access.PortRange{First: 20, Last: 30}
+			in.Items[0].Port.Ports = access.PortRange{First: 20, Last: 30}
 			must(w.Requests.Submit(w.ctx, w.ann, in))(t)
 			_, err := w.Requests.Submit(w.ctx, w.ann, at(from.Add(3*time.Hour), time.Hour))
 			return err
@@ -122,7 +122,7 @@ func TestWindowsThatAreNotOne(t *testing.T) {
 	next := at(from.Add(3*time.Hour), 3*time.Hour)
 	port, machine := next, next
 	port.Items = slices.Clone(next.Items)
-	port.Items[0].Ports = access.SinglePort(23)
+	port.Items[0].Port.Ports = access.SinglePort(23)
 	machine.Items = slices.Clone(next.Items)
 	machine.Items[0].Machine = "web-2"
 	carl := w.user("carl", "JIT Access Requester")
@@ -314,7 +314,7 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 				"do"); do {
 			case "now", "later", "series":
 				in := ssh("web-1", minutes("length", 5, 120))
-				in.Items[0].Ports = port
+				in.Items[0].Port.Ports = port
 				start := w.clock.now()
 				if do != "now" {
 					start = start.Add(minutes("after", 1, 300))
@@ -342,7 +342,7 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 				if g.State.Ended() || !w.clock.now().Before(g.End) || g.End.Add(more).Sub(g.Start) > longest {
 					continue
 				}
-				add, port = []span{{g.Start, g.End.Add(more)}}, g.Ports
+				add, port = []span{{g.Start, g.End.Add(more)}}, portOf(g.Target).Ports
 				d, err = w.Requests.Extend(w.ctx, ann, g.ID, requests.ExtendInput{For: more})
 			case "end":
 				if len(grants) > 0 {
@@ -359,7 +359,7 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 			}
 			var before []span
 			for _, id := range grants {
-				if g := w.grant(id); g.Ports.Overlaps(port) && g.Over().After(g.Start) {
+				if g := w.grant(id); portOf(g.Target).Ports.Overlaps(port) && g.Over().After(g.Start) {
 					before = append(before, span{g.Start, g.Over()})
 				}
 			}
@@ -379,7 +379,7 @@ func TestNoChainGrowsBeyondTheLongest(t *testing.T) {
 		for _, port := range []uint16{21, 22, 23} {
 			var all []span
 			for _, id := range grants {
-				if g := w.grant(id); g.Ports.Overlaps(access.SinglePort(port)) && g.Over().After(g.Start) {
+				if g := w.grant(id); portOf(g.Target).Ports.Overlaps(access.SinglePort(port)) && g.Over().After(g.Start) {
 					all = append(all, span{g.Start, g.Over()})
 				}
 			}

@@ -205,8 +205,10 @@ type EligibilityDetail struct {
 }
 
 // AsRole returns the role as requests and grants name it.
-func (d EligibilityDetail) AsRole() access.Role {
-	return access.Role{Eligibility: d.Eligibility.ID, ID: d.Role.ID, Name: d.Role.Name, Scope: d.Eligibility.Scope}
+func (d EligibilityDetail) AsRole() access.RoleTarget {
+	return access.RoleTarget{
+		Eligibility: d.Eligibility.ID, ID: d.Role.ID, Name: d.Role.Name, Scope: d.Eligibility.Scope,
+	}
 }
 
 // EligibleNow gives the eligibilities by which the caller may activate, of whatever tenant, by scope and role.
@@ -244,7 +246,7 @@ func EligibleNow(ctx context.Context, r Reader, may Rights) ([]EligibilityDetail
 // EligibilityOf gives the eligibility that a role of a tenant is asked for or held by: one for that role at that scope,
 // whatever else has its id. What is not found is access.KindNotFound.
 func EligibilityOf(ctx context.Context, r Reader, tenant access.TenantID,
-	role access.Role,
+	role access.RoleTarget,
 ) (access.Eligibility, error) {
 	one, err := r.Eligibility(ctx, role.Eligibility)
 	if err != nil {

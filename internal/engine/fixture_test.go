@@ -199,6 +199,11 @@ func (w *world) guard(machine string) engine.PolicyDetail {
 	return must(w.Machines.SetMachinePolicy(w.ctx, w.admin, machine, sshPolicy(), nil))(w.tb)
 }
 
+// portOf returns a target that is a port.
+func portOf(t access.Target) access.PortTarget {
+	return t.(access.PortTarget) //nolint:errcheck,forcetypeassert // the tests that look at ports asked for them
+}
+
 func sshPolicy() access.MachinePolicy {
 	return access.MachinePolicy{Ports: []access.PortRule{
 		{Ports: access.SinglePort(22), Protocol: access.TCP, Max: 3 * time.Hour},
@@ -208,7 +213,11 @@ func sshPolicy() access.MachinePolicy {
 func ssh(machine string, d time.Duration) requests.SubmitInput {
 	return requests.SubmitInput{
 		Items: []requests.ItemInput{
-			{Machine: machine, Ports: access.SinglePort(22), Duration: d},
+			{
+				Machine: machine,
+				Port:    access.PortTarget{Ports: access.SinglePort(22)},
+				Item:    access.Item{Duration: d},
+			},
 		},
 		Justification: "because",
 	}

@@ -156,7 +156,7 @@ func TestAnAgentCannotFloodTheLogWithGrants(t *testing.T) {
 	var grants []access.GrantID
 	ask := func() {
 		in := ssh("web-1", 3*time.Hour)
-		in.Items[0].Sources = []netip.Prefix{
+		in.Items[0].Port.Sources = []netip.Prefix{
 			netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(len(grants))}), 32),
 		}
 		grants = append(grants, must(w.Requests.Submit(w.ctx, w.admin, in))(t).Grants[0].ID)
@@ -207,7 +207,7 @@ func TestGrantsThatComeAndGoHoldUpNoOthers(t *testing.T) {
 	var grants []access.GrantID
 	for n := range byte(204) {
 		in := ssh("web-1", 3*time.Hour)
-		in.Items[0].Sources = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, n}), 32)}
+		in.Items[0].Port.Sources = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, n}), 32)}
 		grants = append(grants, must(w.Requests.Submit(w.ctx, w.admin, in))(t).Grants[0].ID)
 	}
 	often, first, ended, failed, gone := grants[:200], grants[200], grants[201], grants[202], grants[203]

@@ -167,7 +167,7 @@ func TestNetworks(t *testing.T) {
 	inside := must(w.Requests.Submit(w.ctx, anna, ssh("web-1", time.Hour)))(t) // from the office
 	from := func(sources []netip.Prefix, names ...string) requests.SubmitInput {
 		in := ssh("web-1", time.Hour)
-		in.Items[0].Sources, in.Items[0].Networks = sources, names
+		in.Items[0].Port.Sources, in.Items[0].Networks = sources, names
 		return in
 	}
 	_, err = w.Requests.Submit(w.ctx, anna, from(prefixes("198.51.100.7/32")))
@@ -178,7 +178,7 @@ func TestNetworks(t *testing.T) {
 	wantCode(t, err, access.KindNotFound, "unknownNetwork")
 	named := must(w.Requests.Submit(w.ctx, anna, from(nil, "OFFICE")))(t)
 	if diff := cmp.Diff("[203.0.113.0/24 2001:db8::/48]",
-		prefixesText(named.Request.Items[0].Sources)); diff != "" || !slices.Equal(named.Request.Items[0].Networks,
+		prefixesText(portOf(named.Request.Items[0].Target).Sources)); diff != "" || !slices.Equal(named.Request.Items[0].Networks,
 		[]string{"OFFICE"}) {
 		t.Errorf("recorded %v, sources: %s", named.Request.Items[0].Networks, diff)
 	}
@@ -188,8 +188,8 @@ func TestNetworks(t *testing.T) {
 	_, err = w.Machines.SetNetwork(w.ctx, w.admin, "OFFICE", prefixes("0.0.0.0/0"), new(int64))
 	wantCode(t, err, access.KindConflict, "networkExists")
 	again := must(w.Requests.Request(w.ctx, anna, named.Request.ID))(t)
-	if diff := cmp.Diff(prefixesText(named.Request.Items[0].Sources),
-		prefixesText(again.Request.Items[0].Sources)); diff != "" {
+	if diff := cmp.Diff(prefixesText(portOf(named.Request.Items[0].Target).Sources),
+		prefixesText(portOf(again.Request.Items[0].Target).Sources)); diff != "" {
 		t.Error(diff)
 	}
 	if g := w.grant(inside.Grants[0].ID); g.State.Ended() && g.State != access.GrantSuperseded {

@@ -98,8 +98,9 @@ func TestWhoHadByACode(t *testing.T) {
 		t.Fatal(err)
 	}
 	line := func(a records.Access) string {
+		port := portOf(a.Grant.Target)
 		return fmt.Sprintf("%s %s/%s from %s until %s, %s, seen %t, by code %t, grant %q, on %s", a.Grant.PrincipalName,
-			a.Grant.Ports, a.Grant.Protocol, a.Grant.Sources,
+			port.Ports, port.Protocol, port.Sources,
 			a.Until.Format(time.RFC3339), a.Grant.State, a.Seen, a.ByCode, a.Grant.ID, a.MachineName)
 	}
 	until := opened.Add(30 * time.Minute)

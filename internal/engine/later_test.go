@@ -159,7 +159,7 @@ func TestNetworkThatShrinksClosesWhatItHeld(t *testing.T) {
 	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", p, nil))(t)
 	ask := func(from netip.Prefix, start time.Time) access.GrantID {
 		in := at(start, time.Hour)
-		in.Items[0].Sources = []netip.Prefix{from}
+		in.Items[0].Port.Sources = []netip.Prefix{from}
 		return must(w.Requests.Submit(w.ctx, w.ann, in))(t).Grants[0].ID
 	}
 	tomorrow := w.clock.now().Add(24 * time.Hour)
@@ -176,7 +176,7 @@ func TestNetworkThatShrinksClosesWhatItHeld(t *testing.T) {
 		later: access.GrantRevoked,
 	} {
 		if g := w.grant(id); g.State != want {
-			t.Errorf("from %s it is %s because %q, want %s", g.Sources, g.State, g.Reason, want)
+			t.Errorf("from %s it is %s because %q, want %s", portOf(g.Target).Sources, g.State, g.Reason, want)
 		}
 	}
 	if open := w.desired(w.host.Agent.ID).Openings; len(open) != 1 || open[0].Source != inside {

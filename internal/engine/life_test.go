@@ -201,7 +201,11 @@ func TestBreakGlass(t *testing.T) {
 	_, err := w.Requests.Submit(w.ctx, w.bob, in)
 	wantCode(t, err, access.KindForbidden, "breakGlassNotAllowed")
 	long := in
-	long.Items = []requests.ItemInput{{Machine: "web-1", Ports: access.SinglePort(22), Duration: time.Hour}}
+	long.Items = []requests.ItemInput{{
+		Machine: "web-1",
+		Port:    access.PortTarget{Ports: access.SinglePort(22)},
+		Item:    access.Item{Duration: time.Hour},
+	}}
 	_, err = w.Requests.Submit(w.ctx, w.ann, long)
 	wantCode(t, err, access.KindInvalid, "breakGlassTooLong")
 	silent := in
@@ -295,7 +299,7 @@ func TestMachinesByLabelAndGroup(t *testing.T) {
 	}
 	ann := w.user("ann", "JIT Access Requester")
 	ask := func(item requests.ItemInput) (requests.RequestDetail, error) {
-		item.Ports, item.Duration = access.SinglePort(22), time.Hour
+		item.Port.Ports, item.Duration = access.SinglePort(22), time.Hour
 		return w.Requests.Submit(w.ctx, ann,
 			requests.SubmitInput{Items: []requests.ItemInput{item}, Justification: "because"})
 	}
@@ -323,8 +327,9 @@ func TestMachinesByLabelAndGroup(t *testing.T) {
 	items := make([]requests.ItemInput, 10_000)
 	for i := range items {
 		items[i] = requests.ItemInput{
-			Machine: fmt.Sprintf("m-%d", i), Ports: access.SinglePort(22),
-			Duration: time.Hour,
+			Machine: fmt.Sprintf("m-%d", i),
+			Port:    access.PortTarget{Ports: access.SinglePort(22)},
+			Item:    access.Item{Duration: time.Hour},
 		}
 	}
 	_, err = w.Requests.Submit(w.ctx, ann, requests.SubmitInput{Items: items})
@@ -338,7 +343,11 @@ func TestLabelMachine(t *testing.T) {
 	ask := func() error {
 		_, err := w.Requests.Submit(w.ctx, w.ann,
 			requests.SubmitInput{Justification: "because", Items: []requests.ItemInput{
-				{Selector: "env=prod", Ports: access.SinglePort(22), Duration: time.Hour},
+				{
+					Selector: "env=prod",
+					Port:     access.PortTarget{Ports: access.SinglePort(22)},
+					Item:     access.Item{Duration: time.Hour},
+				},
 			}})
 		return err
 	}

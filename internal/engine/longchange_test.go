@@ -44,7 +44,11 @@ func BenchmarkLongChanges(b *testing.B) {
 			return w, func() error {
 				_, err := w.Requests.Submit(w.ctx, ann, requests.SubmitInput{
 					Items: []requests.ItemInput{
-						{Machine: "web-1", Ports: access.SinglePort(1000), Duration: 30 * time.Minute},
+						{
+							Machine: "web-1",
+							Port:    access.PortTarget{Ports: access.SinglePort(1000)},
+							Item:    access.Item{Duration: 30 * time.Minute},
+						},
 					},
 					Justification: "because", Start: w.clock.now().Add(time.Hour), Repeat: "FREQ=HOURLY;COUNT=400",
 				})
@@ -68,8 +72,9 @@ func BenchmarkLongChanges(b *testing.B) {
 			for i := range access.MaxItems {
 				in.Items = append(in.Items,
 					requests.ItemInput{
-						Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22),
-						Duration: 30 * time.Minute,
+						Machine: fmt.Sprint("web-", i),
+						Port:    access.PortTarget{Ports: access.SinglePort(22)},
+						Item:    access.Item{Duration: 30 * time.Minute},
 					})
 			}
 			return w, func() error { _, err := w.Requests.Submit(w.ctx, ann, in); return err }
@@ -89,8 +94,9 @@ func BenchmarkLongChanges(b *testing.B) {
 			for i := range access.MaxItems {
 				ask.Items = append(ask.Items,
 					requests.ItemInput{
-						Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22),
-						Duration: 72 * time.Hour,
+						Machine: fmt.Sprint("web-", i),
+						Port:    access.PortTarget{Ports: access.SinglePort(22)},
+						Item:    access.Item{Duration: 72 * time.Hour},
 					})
 			}
 			return w, func() error { _, err := w.Requests.Submit(w.ctx, ann, ask); return err }
@@ -163,11 +169,12 @@ func TestRequestWhoseRulesTakeTooLongIsRefused(t *testing.T) {
 		in := requests.SubmitInput{Justification: "because"}
 		for i := range n {
 			item := requests.ItemInput{
-				Machine: fmt.Sprint("web-", i), Ports: access.SinglePort(22),
-				Duration: time.Hour,
+				Machine: fmt.Sprint("web-", i),
+				Port:    access.PortTarget{Ports: access.SinglePort(22)},
+				Item:    access.Item{Duration: time.Hour},
 			}
 			for k := range access.MaxSources {
-				item.Sources = append(item.Sources, netip.MustParsePrefix(fmt.Sprintf("203.0.113.%d/32", k)))
+				item.Port.Sources = append(item.Port.Sources, netip.MustParsePrefix(fmt.Sprintf("203.0.113.%d/32", k)))
 			}
 			in.Items = append(in.Items, item)
 		}

@@ -7,10 +7,15 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// GrantDetail is a grant with the name of its machine; that of a role has its name and scope there.
+// GrantDetail is a grant with the name of its machine, or of its role and where that holds.
 type GrantDetail struct {
 	Grant       access.Grant
 	MachineName string
+}
+
+// DetailOf describes a grant at its site.
+func DetailOf(g access.Grant, site access.Machine) GrantDetail {
+	return GrantDetail{Grant: g, MachineName: NameOf(site, g.Place().Machine)}
 }
 
 // ScopeOf gives where a machine lies; what belongs to a deleted one is for those who may everywhere.
@@ -51,16 +56,8 @@ func (n *NameCache) Machine(ctx context.Context, id access.MachineID) (access.Ma
 	return m, nil
 }
 
-// Site gives where an item or a grant takes effect: its machine, or its zero value where that was deleted. For a role
-// it is a stand-in that has the role's scope and name, and neither id nor agent.
-func (n *NameCache) Site(ctx context.Context, role access.Role, id access.MachineID) (access.Machine, error) {
-	if role.IsZero() {
-		return n.Machine(ctx, id)
-	}
-	return SiteOf(role), nil
-}
-
-// SiteOf returns what stands in the place of a machine where a role takes effect.
-func SiteOf(role access.Role) access.Machine {
-	return access.Machine{Resource: role.Scope, Name: role.String()}
+// Site returns where a target takes effect: its machine, or its zero value where that was deleted. For a role it is a
+// stand-in that has the role's scope and name, and neither id nor agent.
+func (n *NameCache) Site(ctx context.Context, t access.Target) (access.Machine, error) {
+	return siteOf(t, func(id access.MachineID) (access.Machine, error) { return n.Machine(ctx, id) })
 }

@@ -129,7 +129,7 @@ func (w *Work) Hears(ctx context.Context, tenant access.TenantID) (bool, error) 
 func (w *Work) write(ctx context.Context, n Notice) (Notification, error) {
 	id := NotificationID(NewID())
 	if n.grant.ID == "" {
-		names, err := w.places(ctx, n.Request.Items...)
+		names, err := w.namesOf(ctx, targetsOf(n.Request)...)
 		if err != nil {
 			return Notification{}, err
 		}
@@ -140,7 +140,7 @@ func (w *Work) write(ctx context.Context, n Notice) (Notification, error) {
 		}
 		return out, nil
 	}
-	names, err := w.places(ctx, access.Item{Role: n.grant.Role, Machine: n.grant.Machine})
+	names, err := w.namesOf(ctx, n.grant.Target)
 	if err != nil {
 		return Notification{}, err
 	}
@@ -154,7 +154,7 @@ func (w *Work) write(ctx context.Context, n Notice) (Notification, error) {
 		return out, nil
 	}
 	for _, g := range n.beside {
-		names, err := w.places(ctx, access.Item{Role: g.Role, Machine: g.Machine})
+		names, err := w.namesOf(ctx, g.Target)
 		if err != nil {
 			return Notification{}, err
 		}
@@ -177,23 +177,34 @@ func (w *Work) write(ctx context.Context, n Notice) (Notification, error) {
 	return out, nil
 }
 
-// places names what items are about: machines, and the places where roles hold.
-func (w *Work) places(ctx context.Context, items ...access.Item) (Places, error) {
-	names := Places{Machines: map[access.MachineID]string{}, Scopes: map[access.ResourceID]string{}}
-	for _, item := range items {
-		if !item.Role.IsZero() {
-			name, err := w.scopeInWords(ctx, item.Role.Scope)
+// targetsOf returns what a request asks for.
+func targetsOf(r access.Request) []access.Target {
+	targets := make([]access.Target, len(r.Items))
+	for i, item := range r.Items {
+		targets[i] = item.Target
+	}
+	return targets
+}
+
+// namesOf names what targets are about: machines, and the scopes at which roles hold.
+func (w *Work) namesOf(ctx context.Context, targets ...access.Target) (access.Names, error) {
+	names := access.Names{Machines: map[access.MachineID]string{}, Scopes: map[access.ResourceID]string{}}
+	for _, t := range targets {
+		place := t.Place()
+		if place.Scope != "" {
+			name, err := w.scopeInWords(ctx, place.Scope)
 			if err != nil {
-				return Places{}, err
+				return access.Names{}, err
 			}
-			names.Scopes[item.Role.Scope] = name
-			continue
+			names.Scopes[place.Scope] = name
 		}
-		m, err := w.Machine(ctx, item.Machine)
-		if err != nil {
-			return Places{}, err
+		if place.Machine != "" {
+			m, err := w.Machine(ctx, place.Machine)
+			if err != nil {
+				return access.Names{}, err
+			}
+			names.Machines[place.Machine] = NameOf(m, place.Machine)
 		}
-		names.Machines[item.Machine] = NameOf(m, item.Machine)
 	}
 	return names, nil
 }

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"cmp"
-	"net/netip"
 	"reflect"
 	"slices"
 	"time"
@@ -88,8 +86,8 @@ type LifecycleEvent struct {
 
 // Subject is what a notification tells. Empty fields are left out of messages.
 type Subject struct {
-	Who      string        // the requester's name
-	Items    []SubjectItem // what was asked for or opened
+	Who      string              // the requester's name
+	Items    []access.NoticeItem // what was asked for or opened
 	Start    time.Time
 	End      time.Time
 	Duration time.Duration // of what is counted from an approval that has not come; Start and End are zero then
@@ -110,15 +108,6 @@ type Subject struct {
 	CodeOf string
 }
 
-// SubjectItem is one port of one machine, or one role.
-type SubjectItem struct {
-	Role     string // its name and where it holds; empty for a port
-	Machine  string // its name
-	Ports    access.PortRange
-	Protocol access.Protocol
-	Sources  []netip.Prefix
-}
-
 // stream is what notifications must stay in order about: an application, else a request, else a grant, else an alert,
 // else nothing else.
 func (n Notification) stream() string {
@@ -136,15 +125,9 @@ func (n Notification) stream() string {
 	}
 }
 
-// Places names what requests and grants are about, for people. What is missing stands under its id.
-type Places struct {
-	Machines map[access.MachineID]string
-	Scopes   map[access.ResourceID]string // of roles: "subscription production"
-}
-
 // AboutRequest makes a notification about the whole of r. The caller adds the recipients and, where there was a
 // decision, Subject.By.
-func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, names Places,
+func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, names access.Names,
 	now time.Time,
 ) Notification {
 	n := Notification{
@@ -155,11 +138,7 @@ func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, na
 		n.Subject.Outcome = string(r.State)
 	}
 	for _, item := range r.Items {
-		n.Subject.Items = append(n.Subject.Items,
-			names.item(item.Role, item.Machine, item.Ports, item.Protocol, item.Sources))
-		if item.Role.IsZero() && !slices.Contains(n.Policies, item.Policy) {
-			n.Policies = append(n.Policies, item.Policy)
-		}
+		n = n.tellingOf(item.Target, names)
 		if r.State == access.RequestPending && r.Start.IsZero() {
 			n.Subject.Duration, n.Subject.End = max(n.Subject.Duration, item.Duration), Later(n.Subject.End, item.Until)
 			continue
@@ -185,7 +164,7 @@ func Later(a, b time.Time) time.Time {
 // with returns n, which tells of what other tells too, each port or role once.
 func (n Notification) with(other Notification) Notification {
 	for _, item := range other.Subject.Items {
-		if !slices.ContainsFunc(n.Subject.Items, func(i SubjectItem) bool { return reflect.DeepEqual(i, item) }) {
+		if !slices.ContainsFunc(n.Subject.Items, func(i access.NoticeItem) bool { return reflect.DeepEqual(i, item) }) {
 			n.Subject.Items = append(n.Subject.Items, item)
 		}
 	}
@@ -203,7 +182,7 @@ func (n Notification) with(other Notification) Notification {
 
 // AboutGrant makes a notification about g, of request r. The caller adds the recipients and, with NotifyEnded,
 // Subject.Unended.
-func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r access.Request, names Places,
+func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r access.Request, names access.Names,
 	now time.Time,
 ) Notification {
 	n := Notification{
@@ -211,12 +190,9 @@ func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r acce
 		Subject: Subject{
 			Who: g.PrincipalName, Start: g.Start, End: g.End, Reason: r.Justification, Ticket: r.Ticket,
 			Detail: g.Reason,
-			Items:  []SubjectItem{names.item(g.Role, g.Machine, g.Ports, g.Protocol, g.Sources)},
 		},
 	}
-	if g.Role.IsZero() {
-		n.Policies = []access.PolicyID{g.Policy}
-	}
+	n = n.tellingOf(g.Target, names)
 	if g.State.Ended() {
 		n.Subject.Outcome = string(g.State)
 		n.Subject.End = g.EndedAt
@@ -224,15 +200,11 @@ func AboutGrant(id NotificationID, kind NotificationKind, g access.Grant, r acce
 	return n
 }
 
-// item names a port of a machine, or a role.
-func (p Places) item(role access.Role, machine access.MachineID, ports access.PortRange, protocol access.Protocol,
-	sources []netip.Prefix,
-) SubjectItem {
-	if !role.IsZero() {
-		return SubjectItem{Role: role.Name + " on " + cmp.Or(p.Scopes[role.Scope], string(role.Scope))}
+// tellingOf returns n, which also tells of a target, with the policy that guards it.
+func (n Notification) tellingOf(t access.Target, names access.Names) Notification {
+	n.Subject.Items = append(n.Subject.Items, t.Notice(names))
+	if id := t.Guard().Policy; id != "" && !slices.Contains(n.Policies, id) {
+		n.Policies = append(n.Policies, id)
 	}
-	return SubjectItem{
-		Machine: cmp.Or(p.Machines[machine], string(machine)), Ports: ports, Protocol: protocol,
-		Sources: slices.Clone(sources),
-	}
+	return n
 }

@@ -277,16 +277,22 @@ func TestNotificationsTellOfRequestsAndGrants(t *testing.T) {
 	r := access.Request{
 		ID: "r1", Tenant: "t1", RequesterName: "ana", Justification: "disk full", State: access.RequestPending,
 		Items: []access.Item{
-			{Machine: "m1", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP, Duration: time.Hour},
-			{Machine: "m2", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP, Duration: 2 * time.Hour},
+			{
+				Target:   access.PortTarget{Machine: "m1", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP},
+				Duration: time.Hour,
+			},
+			{
+				Target:   access.PortTarget{Machine: "m2", Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP},
+				Duration: 2 * time.Hour,
+			},
 		},
 	}
 	n := engine.AboutRequest("n1", engine.NotifyNeedsDecision, r,
-		engine.Places{Machines: map[access.MachineID]string{"m1": "web-1"}}, now)
+		access.Names{Machines: map[access.MachineID]string{"m1": "web-1"}}, now)
 	want := engine.Notification{
 		ID: "n1", At: now, Kind: engine.NotifyNeedsDecision, Tenant: "t1", Request: "r1",
 		Policies: []access.PolicyID{"p1"},
-		Subject: engine.Subject{Who: "ana", Reason: "disk full", Duration: 2 * time.Hour, Items: []engine.SubjectItem{
+		Subject: engine.Subject{Who: "ana", Reason: "disk full", Duration: 2 * time.Hour, Items: []access.NoticeItem{
 			{Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP},
 			{Machine: "m2", Ports: access.SinglePort(22), Protocol: access.TCP},
 		}},
@@ -295,13 +301,19 @@ func TestNotificationsTellOfRequestsAndGrants(t *testing.T) {
 		t.Errorf("about a request (-want +got):\n%s", diff)
 	}
 	g := access.Grant{
-		ID: "g1", Request: "r1", Tenant: "t1", PrincipalName: "ana", Policy: "p1", Ports: access.SinglePort(22),
-		Protocol: access.TCP,
-		Start:    now, End: now.Add(time.Hour), State: access.GrantRevoked, EndedAt: now.Add(time.Minute),
-		Reason: "done",
+		Target:        access.PortTarget{Policy: "p1", Ports: access.SinglePort(22), Protocol: access.TCP},
+		ID:            "g1",
+		Request:       "r1",
+		Tenant:        "t1",
+		PrincipalName: "ana",
+		Start:         now,
+		End:           now.Add(time.Hour),
+		State:         access.GrantRevoked,
+		EndedAt:       now.Add(time.Minute),
+		Reason:        "done",
 	}
 	n = engine.AboutGrant("n2", engine.NotifyEnded, g, r,
-		engine.Places{Machines: map[access.MachineID]string{"m1": "web-1"}}, now)
+		access.Names{Machines: map[access.MachineID]string{"m1": "web-1"}}, now)
 	if n.Subject.Outcome != "revoked" || n.Subject.Detail != "done" || !n.Subject.End.Equal(
 		now.Add(time.Minute)) || n.Grant != "g1" || n.Request != "r1" {
 		t.Errorf("about a grant: %+v", n)

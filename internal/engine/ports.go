@@ -329,12 +329,10 @@ type GrantFilter struct {
 // WindowFilter says which windows are meant; each of its fields counts.
 type WindowFilter struct {
 	Principal access.PrincipalID
-	Site      string           // as access.SiteOf gives it
-	Ports     access.PortRange // those that overlap it; the zero range for a role
-	Protocol  access.Protocol  // likewise; empty for a role
-	After     time.Time        // those that end after it
-	Before    time.Time        // those that begin before it
-	Longest   time.Duration    // no window that has not ended is longer
+	Target    access.Target // those of what overlaps it
+	After     time.Time     // those that end after it
+	Before    time.Time     // those that begin before it
+	Longest   time.Duration // no window that has not ended is longer
 }
 
 // Windows is what was found of a principal.

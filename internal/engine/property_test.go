@@ -80,12 +80,12 @@ func (m *model) submit(t *rapid.T) {
 	}
 	for range rapid.IntRange(1, 2).Draw(t, "items") {
 		item := requests.ItemInput{
-			Machine:  rapid.SampledFrom(m.machines).Draw(t, "machine"),
-			Ports:    access.SinglePort(rapid.SampledFrom([]uint16{22, 80, 443}).Draw(t, "port")),
-			Duration: time.Duration(rapid.IntRange(1, 200).Draw(t, "minutes")) * time.Minute,
+			Machine: rapid.SampledFrom(m.machines).Draw(t, "machine"),
+			Port:    access.PortTarget{Ports: access.SinglePort(rapid.SampledFrom([]uint16{22, 80, 443}).Draw(t, "port"))},
+			Item:    access.Item{Duration: time.Duration(rapid.IntRange(1, 200).Draw(t, "minutes")) * time.Minute},
 		}
 		if rapid.Bool().Draw(t, "from elsewhere") {
-			item.Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+			item.Port.Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
 		}
 		in.Items = append(in.Items, item)
 	}
@@ -178,12 +178,13 @@ func (m *model) check(t *rapid.T) {
 		for _, g := range m.granted {
 			// it opens when the reconciler begins it, and not by the passage of time alone
 			begun := g.State != access.GrantScheduled
-			if g.Machine != id || !begun || now.Before(g.Start) || !now.Before(g.End) {
+			if g.Place().Machine != id || !begun || now.Before(g.Start) || !now.Before(g.End) {
 				continue
 			}
-			for _, source := range g.Sources {
-				for _, protocol := range g.Protocol.Transports() {
-					key := access.OpeningKey{Machine: g.Machine, Source: source, Protocol: protocol, Ports: g.Ports}
+			port := portOf(g.Target)
+			for _, source := range port.Sources {
+				for _, protocol := range port.Protocol.Transports() {
+					key := access.OpeningKey{Machine: id, Source: source, Protocol: protocol, Ports: port.Ports}
 					if g.End.After(want[key]) {
 						want[key] = g.End
 					}

@@ -22,7 +22,11 @@ func (w *world) with(q engine.Quotas) *services.Services {
 func port(number uint16) requests.SubmitInput {
 	return requests.SubmitInput{
 		Items: []requests.ItemInput{
-			{Machine: "web-1", Ports: access.SinglePort(number), Duration: time.Hour},
+			{
+				Machine: "web-1",
+				Port:    access.PortTarget{Ports: access.SinglePort(number)},
+				Item:    access.Item{Duration: time.Hour},
+			},
 		},
 		Justification: "because",
 	}

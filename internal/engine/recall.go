@@ -27,11 +27,11 @@ func (w *Work) RevokeHeldBy(ctx context.Context, principal access.PrincipalID, m
 		return out, err
 	}
 	for _, g := range grants {
-		m, err := w.Site(ctx, g.Role, g.Machine)
+		m, err := w.Site(ctx, g.Target)
 		if err != nil {
 			return out, err
 		}
-		out.Grants = append(out.Grants, GrantDetail{Grant: g, MachineName: NameOf(m, g.Machine)})
+		out.Grants = append(out.Grants, DetailOf(g, m))
 	}
 	left, err := w.CancelOf(ctx, principal, w.Now, may.Actor, reason)
 	if err != nil {

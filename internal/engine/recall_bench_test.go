@@ -37,7 +37,11 @@ func BenchmarkDisable(b *testing.B) {
 				for i := range one.ahead / 400 {
 					must(w.Requests.Submit(w.ctx, ann, requests.SubmitInput{
 						Items: []requests.ItemInput{
-							{Machine: "web-0", Ports: access.SinglePort(1000 + uint16(i)), Duration: 30 * time.Minute},
+							{
+								Machine: "web-0",
+								Port:    access.PortTarget{Ports: access.SinglePort(1000 + uint16(i))},
+								Item:    access.Item{Duration: 30 * time.Minute},
+							},
 						},
 						Justification: "because", Start: w.clock.now().Add(time.Duration(1+i) * 24 * time.Hour),
 						Repeat: "FREQ=HOURLY;COUNT=400",

@@ -27,7 +27,11 @@ func crowded(t *testing.T) (w *world, ann engine.Caller, host access.AgentID) {
 		t)
 	must(w.Requests.Submit(w.ctx, ann, ports("web-1", 1000, 150, 3*time.Hour)))(t)
 	must(w.Requests.Submit(w.ctx, ann, requests.SubmitInput{
-		Items:         []requests.ItemInput{{Machine: "web-1", Ports: access.SinglePort(1500), Duration: time.Hour}},
+		Items: []requests.ItemInput{{
+			Machine: "web-1",
+			Port:    access.PortTarget{Ports: access.SinglePort(1500)},
+			Item:    access.Item{Duration: time.Hour},
+		}},
 		Justification: "because", Start: w.clock.now().Add(24 * time.Hour), Repeat: "FREQ=DAILY;COUNT=120",
 	}))(t)
 	w.reconcile()
@@ -48,7 +52,11 @@ func ports(machine string, first, many uint16, d time.Duration) requests.SubmitI
 	in := requests.SubmitInput{Justification: "because"}
 	for i := range many {
 		in.Items = append(in.Items,
-			requests.ItemInput{Machine: machine, Ports: access.SinglePort(first + i), Duration: d})
+			requests.ItemInput{
+				Machine: machine,
+				Port:    access.PortTarget{Ports: access.SinglePort(first + i)},
+				Item:    access.Item{Duration: d},
+			})
 	}
 	return in
 }
@@ -124,7 +132,7 @@ func TestAnActThatEndsMuchClosesItAtOnce(t *testing.T) {
 			for _, g := range must(w.Requests.Grants(w.ctx, w.admin,
 				engine.GrantFilter{States: []access.GrantState{access.GrantOpening}}, engine.Page{Limit: 1000}))(
 				t).Items {
-				if g.Grant.Ports.First > 1119 {
+				if portOf(g.Grant.Target).Ports.First > 1119 {
 					gone = g.Grant.ID
 				}
 			}
@@ -186,7 +194,11 @@ func TestLosingTheRightToMuchClosesItAtOnce(t *testing.T) {
 	other := w.user("ben", "JIT Access Requester")
 	must(w.Requests.Submit(w.ctx, other,
 		requests.SubmitInput{Items: []requests.ItemInput{
-			{Machine: "web-1", Ports: access.SinglePort(1000), Duration: time.Hour},
+			{
+				Machine: "web-1",
+				Port:    access.PortTarget{Ports: access.SinglePort(1000)},
+				Item:    access.Item{Duration: time.Hour},
+			},
 		}}))(
 		t)
 	if err := w.Directory.RemoveMember(w.ctx, w.admin, "team", "ann"); err != nil {
@@ -264,7 +276,7 @@ func TestNoMoreTimeOnWhatIsRecalled(t *testing.T) {
 	d := must(w.Requests.Activate(w.ctx, ann, contributor(time.Hour)))(t)
 	may := func() bool {
 		return w.Directory.Check(w.ctx, ann, "Microsoft.Resources/subscriptions/resourceGroups/write",
-			d.Grants[0].Role.Scope) == nil
+			d.Grants[0].Place().Scope) == nil
 	}
 	if !may() {
 		t.Fatal("the role is not in force")
@@ -399,7 +411,7 @@ func TestARoleWithoutARightCountsForNothingAtOnce(t *testing.T) {
 			activate(bystander, 30*time.Minute)
 			may := func(c engine.Caller) bool {
 				return w.Directory.Check(w.ctx, c, "Microsoft.Resources/subscriptions/resourceGroups/write",
-					last.Role.Scope) == nil
+					last.Place().Scope) == nil
 			}
 			if !may(ann) || !may(bystander) {
 				t.Fatal("the role is not in force")

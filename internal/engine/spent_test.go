@@ -18,7 +18,7 @@ func TestAnEligibilityIsNotBroughtBackByItsID(t *testing.T) {
 	m := newMarket(t, nil)
 	managed := m.deploy(manual()).Application.Managed
 	asked := must(m.Requests.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t).Request
-	was := asked.Items[0].Role.Eligibility
+	was := asked.Items[0].Target.Guard().Eligibility
 	var one access.Eligibility
 	m.save(func(tx engine.Tx) (err error) {
 		if one, err = tx.Eligibility(m.ctx, was); err == nil {

@@ -123,18 +123,18 @@ func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) { //nolint:tpa
 			"machineNotConfigured",
 		},
 		{
-			"port outside", ann, func(in *requests.SubmitInput) { in.Items[0].Ports = access.SinglePort(23) },
+			"port outside", ann, func(in *requests.SubmitInput) { in.Items[0].Port.Ports = access.SinglePort(23) },
 			access.KindInvalid, "portNotInPolicy",
 		},
 		{
-			"port zero", ann, func(in *requests.SubmitInput) { in.Items[0].Ports = access.PortRange{} },
+			"port zero", ann, func(in *requests.SubmitInput) { in.Items[0].Port.Ports = access.PortRange{} },
 			access.KindInvalid, "malformedPorts",
 		},
 		{"source outside", ann, func(in *requests.SubmitInput) {
-			in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+			in.Items[0].Port.Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
 		}, access.KindInvalid, "sourceNotAllowed"},
 		{"from everywhere", ann, func(in *requests.SubmitInput) {
-			in.Items[0].Sources = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
+			in.Items[0].Port.Sources = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
 		}, access.KindInvalid, "sourceNotAllowed"},
 		{
 			"too long", ann, func(in *requests.SubmitInput) { in.Items[0].Duration = 4 * time.Hour }, access.KindInvalid,
@@ -154,7 +154,7 @@ func TestRefusedRequestsChangeNothingAndAreOnRecord(t *testing.T) { //nolint:tpa
 		{"nothing", ann, func(in *requests.SubmitInput) { in.Items = nil }, access.KindInvalid, "noItems"},
 		{"one of two outside", ann, func(in *requests.SubmitInput) {
 			in.Items = append(in.Items, in.Items[0])
-			in.Items[1].Ports = access.SinglePort(80)
+			in.Items[1].Port.Ports = access.SinglePort(80)
 		}, access.KindInvalid, "portNotInPolicy"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -75,7 +75,11 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 	host := w.host("web-1")
 	w.guard("web-1")
 	in := requests.SubmitInput{Items: []requests.ItemInput{
-		{Machine: "web-1", Ports: access.SinglePort(22), Duration: time.Hour},
+		{
+			Machine: "web-1",
+			Port:    access.PortTarget{Ports: access.SinglePort(22)},
+			Item:    access.Item{Duration: time.Hour},
+		},
 	}}
 	asked := must(w.Requests.Submit(w.ctx, w.admin, in))(t)
 

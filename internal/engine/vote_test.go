@@ -158,7 +158,7 @@ func TestVoteCountsWhenARoleBegins(t *testing.T) {
 		}
 		has := func() bool {
 			return w.Directory.Check(w.ctx, w.ann, "Microsoft.Resources/subscriptions/resourceGroups/write",
-				d.Grants[0].Role.Scope) == nil
+				d.Grants[0].Place().Scope) == nil
 		}
 		w.clock.advance(time.Hour)
 		if has() {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/app"
-	"github.com/postern-dev/postern/internal/core/rbac"
 )
 
 // Work gathers what one transaction does beside saving its own subject: the events, and the enforcement points whose
@@ -63,12 +62,9 @@ func (w *Work) Machine(ctx context.Context, id access.MachineID) (access.Machine
 	return m, nil
 }
 
-// Site is NameCache.site.
-func (w *Work) Site(ctx context.Context, role access.Role, id access.MachineID) (access.Machine, error) {
-	if role.IsZero() {
-		return w.Machine(ctx, id)
-	}
-	return SiteOf(role), nil
+// Site is NameCache.Site.
+func (w *Work) Site(ctx context.Context, t access.Target) (access.Machine, error) {
+	return siteOf(t, func(id access.MachineID) (access.Machine, error) { return w.Machine(ctx, id) })
 }
 
 // SaveGrant saves a grant over revision was, with its events. quiet leaves the enforcement point alone: what it should
@@ -87,15 +83,15 @@ func (w *Work) KeepGrant(ctx context.Context, g access.Grant, was int64, events 
 		return g, err
 	}
 	events = append(slices.Clone(events), settled...)
-	m, err := w.Site(ctx, g.Role, g.Machine)
+	m, err := w.Site(ctx, g.Target)
 	if err != nil {
 		return g, err
 	}
 	if err := w.Tx.SaveGrant(ctx, g, was); err != nil {
 		return g, fmt.Errorf("save grant: %w", err)
 	}
-	if !g.Role.IsZero() && (!quiet || was == 0) {
-		if err := w.assign(ctx, g, was); err != nil {
+	if !quiet || was == 0 {
+		if err := w.enforce(ctx, g, was); err != nil {
 			return g, err
 		}
 	}
@@ -110,43 +106,11 @@ func (w *Work) KeepGrant(ctx context.Context, g access.Grant, was int64, events 
 	return g, nil
 }
 
-// assign makes the role assignment that enforces the grant of a role what the grant says. Its end stands in it from
-// when the grant begins, so that no job has to end it; before that there is none, since whoever begins the grant looks
-// first whether it may.
-func (w *Work) assign(ctx context.Context, g access.Grant, was int64) error {
-	id := rbac.AssignmentID(g.ID)
-	if was != 0 {
-		if err := w.Tx.DeleteActivation(ctx, g.ID); err != nil {
-			return fmt.Errorf("delete role assignment: %w", err)
-		}
-	}
-	if g.State.Ended() || g.State == access.GrantScheduled {
-		return nil
-	}
-	eligibility, err := EligibilityOf(ctx, w.Tx, g.Tenant, g.Role)
-	if err != nil {
-		return fmt.Errorf("read eligibility: %w", err)
-	}
-	through := eligibility.Principal
-	if through == g.Principal {
-		through = ""
-	}
-	err = w.Tx.SaveRoleAssignment(ctx, rbac.Assignment{
-		ID: id, Tenant: g.Tenant, Principal: g.Principal, Through: through, Definition: g.Role.ID, Scope: g.Role.Scope,
-		Start: g.Start, End: g.End,
-		Description: "activated by request " + string(g.Request), CreatedBy: g.Principal, CreatedAt: w.Now,
-	})
-	if err != nil {
-		return fmt.Errorf("save role assignment: %w", err)
-	}
-	return nil
-}
-
 // Supersede ends the grants of the same principal that g, which is in force, covers. Only what is like it is read, so
 // that it costs the same however much the principal holds, or is open on the machine.
 func (w *Work) Supersede(ctx context.Context, g access.Grant, by access.Actor) error {
-	if !g.Role.IsZero() {
-		return nil // activations of one role stand side by side
+	if !g.Target.Merges() {
+		return nil
 	}
 	others, err := w.Tx.GrantsLike(ctx, g, ActChunk) // what is left of more does no harm: what is open is the union
 	if err != nil {

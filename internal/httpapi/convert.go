@@ -150,19 +150,7 @@ func requestOut(d requests.RequestDetail) api.Request {
 		out.PendingUntil = instant(r.PendingUntil)
 	}
 	for _, it := range r.Items {
-		if !it.Role.IsZero() {
-			out.Items = append(out.Items,
-				api.Item{
-					Role: roleAt(it.Role), Sources: []string{}, ForSeconds: int64(it.Duration / time.Second),
-					Until: instant(it.Until),
-				})
-			continue
-		}
-		out.Items = append(out.Items, api.Item{
-			Machine: d.Machines[it.Machine], MachineID: string(it.Machine), Ports: it.Ports.String(),
-			Protocol: string(it.Protocol), Sources: texts(it.Sources), Networks: it.Networks,
-			ForSeconds: int64(it.Duration / time.Second), Until: instant(it.Until),
-		})
+		out.Items = append(out.Items, itemOut(it, d.Machines))
 	}
 	out.Windows, out.Extends, out.BreakGlass, out.Mine = r.Windows, string(r.Extends), r.BreakGlass, d.Mine
 	for _, x := range d.Decisions {
@@ -178,31 +166,21 @@ func requestOut(d requests.RequestDetail) api.Request {
 		out.Approvals = append(out.Approvals, approvalOut(p, d.Names))
 	}
 	for _, g := range d.Grants {
-		out.Grants = append(out.Grants, grantOut(engine.GrantDetail{Grant: g, MachineName: d.Machines[g.Machine]}))
+		out.Grants = append(out.Grants, grantOut(engine.GrantDetail{Grant: g, MachineName: d.Machines[g.Place().Machine]}))
 	}
 	return out
 }
 
 func grantOut(d engine.GrantDetail) api.Grant {
 	g := d.Grant
-	out := api.Grant{
-		ID: string(g.ID), Request: string(g.Request), Principal: g.PrincipalName, PrincipalID: string(g.Principal),
-		Sources: texts(g.Sources),
-		Start:   g.Start.UTC(), End: g.End.UTC(), State: string(g.State), InPart: g.InPart(), Reason: g.Reason,
-		OpenedAt: instant(g.OpenedAt),
-		EndedAt:  instant(g.EndedAt), ClosedAt: instant(g.ClosedAt), Packets: g.Packets, Bytes: g.Bytes,
-	}
-	if !g.Role.IsZero() {
-		out.Role = roleAt(g.Role)
-		return out
-	}
-	out.Machine, out.MachineID, out.Ports, out.Protocol = d.MachineName, string(
-		g.Machine), g.Ports.String(), string(g.Protocol)
+	out := granted(g.Target, d.MachineName)
+	out.ID, out.Request, out.Principal, out.PrincipalID = string(g.ID), string(g.Request), g.PrincipalName,
+		string(g.Principal)
+	out.Start, out.End, out.State, out.InPart, out.Reason = g.Start.UTC(), g.End.UTC(), string(g.State), g.InPart(),
+		g.Reason
+	out.OpenedAt, out.EndedAt, out.ClosedAt = instant(g.OpenedAt), instant(g.EndedAt), instant(g.ClosedAt)
+	out.Packets, out.Bytes = g.Packets, g.Bytes
 	return out
-}
-
-func roleAt(r access.Role) *api.RoleAt {
-	return &api.RoleAt{ID: string(r.ID), Name: r.Name, Scope: string(r.Scope), Eligibility: string(r.Eligibility)}
 }
 
 func roleOut(d rbac.Definition) api.Role {

@@ -64,7 +64,10 @@ func (a *API) getGrant(ctx context.Context, in *grantInput) (*answer[api.Grant],
 		func(ctx context.Context, most time.Duration) (engine.GrantDetail, error) {
 			return a.engine.Requests.WaitGrant(ctx, in.caller, access.GrantID(in.Grant), most)
 		})
-	return &answer[api.Grant]{grantOut(d)}, err
+	if err != nil {
+		return nil, err
+	}
+	return &answer[api.Grant]{grantOut(d)}, nil
 }
 
 // waiting calls get, which may take so many seconds. A server that stops answers at once with what there is.
@@ -99,5 +102,8 @@ type revokeInput struct {
 
 func (a *API) revokeGrant(ctx context.Context, in *revokeInput) (*answer[api.Grant], error) {
 	d, err := a.engine.Requests.Revoke(ctx, in.caller, access.GrantID(in.Grant), in.Body.Reason)
-	return &answer[api.Grant]{grantOut(d)}, err
+	if err != nil {
+		return nil, err
+	}
+	return &answer[api.Grant]{grantOut(d)}, nil
 }

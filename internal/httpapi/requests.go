@@ -74,7 +74,8 @@ func (a *API) submit(ctx context.Context, in *submitInput) (*answer[api.Request]
 // forOneself tells whether a request is for the caller's own address.
 func forOneself(in requests.SubmitInput, own netip.Addr) bool {
 	for _, item := range in.Items {
-		if len(item.Sources)+len(item.Networks) == 0 || slices.Contains(item.Sources, access.SingleAddress(own)) {
+		sources := item.Port.Sources
+		if len(sources)+len(item.Networks) == 0 || slices.Contains(sources, access.SingleAddress(own)) {
 			return true
 		}
 	}
@@ -98,9 +99,11 @@ func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) requests.SubmitI
 				"name a machine, or pick machines with selector or resourceGroup")
 		}
 		item := requests.ItemInput{
+			Item:    access.Item{Duration: seconds(b.ForSeconds), Until: moment(b.Until)},
 			Machine: it.Machine, Selector: it.Selector, Group: it.ResourceGroup,
-			Ports: in.portRange(field+".ports", it.Ports), Protocol: access.Protocol(it.Protocol),
-			Duration: seconds(b.ForSeconds), Until: moment(b.Until),
+			Port: access.PortTarget{
+				Ports: in.portRange(field+".ports", it.Ports), Protocol: access.Protocol(it.Protocol),
+			},
 		}
 		switch {
 		case it.ForSeconds != 0 && it.Until != nil:
@@ -112,10 +115,10 @@ func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) requests.SubmitI
 		}
 		for j, s := range it.Sources {
 			if s == "me" {
-				item.Sources = append(item.Sources, access.SingleAddress(own))
+				item.Port.Sources = append(item.Port.Sources, access.SingleAddress(own))
 				continue
 			}
-			in.source(fmt.Sprintf("%s.sources[%d]", field, j), s, &item.Sources, &item.Networks)
+			in.source(fmt.Sprintf("%s.sources[%d]", field, j), s, &item.Port.Sources, &item.Networks)
 		}
 		ask.Items = append(ask.Items, item)
 	}

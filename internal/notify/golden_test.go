@@ -32,7 +32,7 @@ func sample(kind engine.NotificationKind) engine.Notification {
 			Reason: "disk full & *urgent* <!channel> <https://evil.example|click> [here](https://evil.example) " +
 				"<script>alert(1)</script>\r\nBcc: all@example.com {{.By}}",
 			Ticket: "OPS-17", By: "bo", Detail: "go_ahead `now`\u202e",
-			Items: []engine.SubjectItem{
+			Items: []access.NoticeItem{
 				{
 					Machine: "web_1", Ports: access.SinglePort(22), Protocol: access.TCP,
 					Sources: []netip.Prefix{
@@ -94,7 +94,7 @@ func samples() map[string]engine.Notification {
 	all["needsDecisionPending"] = pending
 	for _, kind := range []engine.NotificationKind{engine.NotifyNeedsDecision, engine.NotifyOpened, engine.NotifyEnded} {
 		role := sample(kind)
-		role.Policies, role.Subject.Items = nil, []engine.SubjectItem{{Role: "Contributor on application shop"}}
+		role.Policies, role.Subject.Items = nil, []access.NoticeItem{{Role: "Contributor on application shop"}}
 		all[string(kind)+"Role"] = role
 	}
 	series := sample(engine.NotifyDecided)

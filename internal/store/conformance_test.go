@@ -78,7 +78,9 @@ func TestRoundTrip(t *testing.T) {
 			until.ID, until.Start, until.Address = "r-until", day().Add(time.Hour), netip.Addr{}
 			until.Items = []access.Item{
 				{
-					Machine: "gone", Ports: access.PortRange{First: 8000, Last: 8010}, Protocol: access.AnyProtocol,
+					Target: access.PortTarget{
+						Machine: "gone", Ports: access.PortRange{First: 8000, Last: 8010}, Protocol: access.AnyProtocol,
+					},
 					Until: day().Add(2 * time.Hour),
 				},
 			}

@@ -116,20 +116,29 @@ func TestEligibilityRoundTrip(t *testing.T) {
 func TestRoleRequestsAndGrants(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		role := access.Role{
+		role := access.RoleTarget{
 			Eligibility: "e-1", ID: rbac.Contributor, Name: "Contributor",
 			Scope: "/subscriptions/X/resourceGroups/Shop",
 		}
 		request := access.Request{
 			ID: "r-1", Tenant: tenantID, Requester: f.user, RequesterName: "ann",
-			Items:     []access.Item{{Role: role, PolicyRevision: 3, Duration: time.Hour}},
+			Items:     []access.Item{{Target: role, PolicyRevision: 3, Duration: time.Hour}},
 			CreatedAt: day(), PendingUntil: day().Add(time.Hour), State: access.RequestPending, Digest: "d",
 			Revision: 1,
 		}
 		grant := access.Grant{
-			ID: "g-1", Request: "r-1", Tenant: tenantID, Principal: f.user, PrincipalName: "ann", Role: role,
-			Start: day(), End: day().Add(time.Hour),
-			State: access.GrantActive, CreatedAt: day(), OpenedAt: day(), Revision: 1,
+			ID:            "g-1",
+			Request:       "r-1",
+			Tenant:        tenantID,
+			Principal:     f.user,
+			PrincipalName: "ann",
+			Target:        role,
+			Start:         day(),
+			End:           day().Add(time.Hour),
+			State:         access.GrantActive,
+			CreatedAt:     day(),
+			OpenedAt:      day(),
+			Revision:      1,
 		}
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			other := request

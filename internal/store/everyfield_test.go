@@ -68,6 +68,10 @@ func (f *filler) fill(v reflect.Value, path string) {
 		*x = netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(f.n)}), 32)
 		return
 	}
+	if v.Type() == reflect.TypeFor[access.Target]() {
+		v.Set(reflect.ValueOf(filled[access.PortTarget](f)))
+		return
+	}
 	switch v.Kind() { //nolint:exhaustive // the others are refused below
 	case reflect.Bool:
 		v.SetBool(true)
@@ -102,6 +106,13 @@ func (f *filler) fill(v reflect.Value, path string) {
 	default:
 		panic(fmt.Sprintf("%s is a %s, which the test cannot fill: teach it to", path, v.Type()))
 	}
+}
+
+// filled returns a T, filled.
+func filled[T any](f *filler) T {
+	var v T
+	f.fill(reflect.ValueOf(&v).Elem(), "")
+	return v
 }
 
 // find returns the one item of a list that the rule picks.
@@ -209,19 +220,21 @@ func everyKept(f *fixture) []kept {
 		keep("SaveRequest", func(r *access.Request) {
 			r.ID, r.Tenant, r.Requester = "request-1", tenantID, f.user
 			r.State = access.RequestPending // no other has a StageUntil
+			r.Items = append(r.Items, access.Item{Target: filled[access.RoleTarget](&filler{})})
 		},
 			func(ctx context.Context, tx engine.Tx, r access.Request) error { return tx.SaveRequest(ctx, r, 0) },
 			func(ctx context.Context, r engine.Reader) (access.Request, error) { return r.Request(ctx, "request-1") }),
 		keep("SaveGrant", func(g *access.Grant) {
-			g.Request, g.Tenant, g.Principal, g.State = "request-1", tenantID, f.user, access.GrantRevoked
+			g.ID, g.Request, g.Tenant, g.Principal, g.State = "grant-1", "request-1", tenantID, f.user, access.GrantRevoked
 		}, func(ctx context.Context, tx engine.Tx, g access.Grant) error { return tx.SaveGrant(ctx, g, 0) },
-			func(ctx context.Context, r engine.Reader) (access.Grant, error) {
-				list, err := r.GrantsOfRequest(ctx, "request-1")
-				return find(list, err, func(access.Grant) bool { return true })
-			}),
+			func(ctx context.Context, r engine.Reader) (access.Grant, error) { return r.Grant(ctx, "grant-1") }),
+		keep("SaveGrant", func(g *access.Grant) {
+			g.ID, g.Request, g.Tenant, g.Principal, g.State = "grant-2", "request-1", tenantID, f.user, access.GrantRevoked
+			g.Target = filled[access.RoleTarget](&filler{})
+		}, func(ctx context.Context, tx engine.Tx, g access.Grant) error { return tx.SaveGrant(ctx, g, 0) },
+			func(ctx context.Context, r engine.Reader) (access.Grant, error) { return r.Grant(ctx, "grant-2") }),
 		keep("SaveCodeUse", func(u *engine.CodeUse) {
 			u.Request.ID, u.Request.Tenant, u.Request.Requester, u.Request.State = "request-2", tenantID, f.user, access.RequestPending
-			u.Request.Items[0].Role = access.Role{}
 		}, func(ctx context.Context, tx engine.Tx, u engine.CodeUse) error {
 			return firstOf(tx.SaveRequest(ctx, u.Request, 0), tx.SaveCodeUse(ctx, u))
 		}, func(ctx context.Context, r engine.Reader) (engine.CodeUse, error) {

@@ -21,7 +21,7 @@ func TestFormerMachines(t *testing.T) {
 				tx.SaveMachine(ctx, machine("machine-9", "web-9", f.agent), 0), tx.SavePolicy(ctx, former, 0),
 			}
 			r, _, _ := f.request(day())
-			r.Items[0].Machine = "machine-8"
+			r.Items[0].Target = access.PortTarget{Machine: "machine-8"}
 			errs = append(errs, tx.SaveRequest(ctx, r, 0))
 			former.Machines, former.Revision = nil, 2
 			return firstOf(append(errs, tx.SavePolicy(ctx, former, 1))...)

@@ -32,14 +32,21 @@ where m.agent = $1 and g.closed_at = 0 and g.start_at <= $2 limit 1`
 
 func scanGrant(row scanner) (g access.Grant, err error) {
 	var packets, bytes int64
-	err = row.Scan(&g.ID, &g.Request, &g.Tenant, &g.Principal, &g.PrincipalName, &g.Machine, &g.Policy, &g.Ports.First,
-		&g.Ports.Last, &g.Protocol, jsonColumn{&g.Sources},
+	var f targetFields
+	err = row.Scan(&g.ID, &g.Request, &g.Tenant, &g.Principal, &g.PrincipalName, &f.machine, &f.policy, &f.ports.First,
+		&f.ports.Last, &f.protocol, jsonColumn{&f.sources},
 		timeColumn{&g.Start}, timeColumn{&g.End}, &g.State, &g.Reason, timeColumn{&g.CreatedAt},
 		timeColumn{&g.OpenedAt}, timeColumn{&g.EndedAt}, timeColumn{&g.ClosedAt},
 		timeColumn{&g.WarnedAt}, &packets, &bytes, &g.Revision,
-		&g.Role.Eligibility, &g.Role.ID, &g.Role.Name, &g.Role.Scope, flagColumn{&g.Decided})
+		&f.role.Eligibility, &f.role.ID, &f.role.Name, &f.role.Scope, flagColumn{&g.Decided})
+	if err != nil {
+		return g, err
+	}
 	g.Packets, g.Bytes = uint64(packets), uint64(bytes) //nolint:gosec // the same 64 bits that were written
-	return g, err
+	if g.Target, err = f.target(); err != nil {
+		return g, fmt.Errorf("grant %s: %w", g.ID, err)
+	}
+	return g, nil
 }
 
 // Grant implements engine.Reader.
@@ -109,13 +116,14 @@ func (r *reader) GrantsByID(ctx context.Context, ids []access.GrantID) (grants [
 
 // GrantsLike implements engine.Reader.
 func (r *reader) GrantsLike(ctx context.Context, g access.Grant, limit int) ([]access.Grant, error) {
-	sources, err := toJSON(g.Sources)
+	f := fieldsOf(g.Target)
+	sources, err := toJSON(f.sources)
 	if err != nil {
 		return nil, err
 	}
-	return all(ctx, r.q, scanGrant, selectLike, string(g.Principal), string(g.Machine), int64(g.Ports.First), sources,
-		micros(g.End), int64(g.Ports.Last),
-		string(g.Protocol), int64(limit))
+	return all(ctx, r.q, scanGrant, selectLike, string(g.Principal), string(f.machine), int64(f.ports.First), sources,
+		micros(g.End), int64(f.ports.Last),
+		string(f.protocol), int64(limit))
 }
 
 // LiveGrants implements engine.Reader.
@@ -177,17 +185,17 @@ over_at = $32 where id = $1 and revision = $33`
 
 // SaveGrant implements engine.Tx.
 func (t *tx) SaveGrant(ctx context.Context, g access.Grant, was int64) error {
-	sources, err := toJSON(g.Sources)
+	f := fieldsOf(g.Target)
+	sources, err := toJSON(f.sources)
 	if err != nil {
 		return err
 	}
 	return t.swap(ctx, "grant", g.Revision, was, insertGrant, updateGrant, []any{
 		string(g.ID), string(g.Request), string(g.Tenant), string(g.Principal), g.PrincipalName,
-		string(g.Machine), string(g.Policy), int64(g.Ports.First), int64(g.Ports.Last), string(g.Protocol), sources,
+		string(f.machine), string(f.policy), int64(f.ports.First), int64(f.ports.Last), string(f.protocol), sources,
 		micros(g.Start), micros(g.End), string(g.State), g.Reason,
 		micros(g.CreatedAt), micros(g.OpenedAt), micros(g.EndedAt), micros(g.ClosedAt), micros(g.WarnedAt), int64(g.Packets), int64(g.Bytes), g.Revision, //nolint:gosec // the same 64 bits
-		micros(g.WarnAt()), string(g.Role.Eligibility), string(g.Role.ID), g.Role.Name, string(g.Role.Scope),
-		g.Role.Scope.Fold(),
-		flag(g.Decided), g.Site(), micros(g.Over()),
+		micros(g.WarnAt()), string(f.role.Eligibility), string(f.role.ID), f.role.Name, string(f.role.Scope),
+		f.role.Scope.Fold(), flag(g.Decided), g.Target.Site(), micros(g.Over()),
 	})
 }

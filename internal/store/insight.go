@@ -58,7 +58,7 @@ func (h headed) Scan(into ...any) error { return h.scanner.Scan(append(h.first, 
 // SaveCodeUse implements engine.Tx. What else there is to know, its request says.
 func (t *tx) SaveCodeUse(ctx context.Context, u engine.CodeUse) error {
 	return t.exec(ctx, "use", nil, insertUse, string(u.Request.ID), string(u.Request.Tenant),
-		string(u.Request.Items[0].Machine),
+		string(u.Request.Items[0].Place().Machine),
 		micros(u.Opened), micros(u.Over), micros(u.Request.CreatedAt))
 }
 

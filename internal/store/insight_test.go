@@ -20,6 +20,14 @@ func byHeld(at func(engine.Held) time.Time) func(a, b engine.Held) int {
 	return func(a, b engine.Held) int { return cmp.Or(at(b).Compare(at(a)), cmp.Compare(heldID(b), heldID(a))) }
 }
 
+// heldOn returns the machine on which something was held.
+func heldOn(h engine.Held) access.MachineID {
+	if h.ByCode() {
+		return h.Use.Request.Items[0].Place().Machine
+	}
+	return h.Grant.Place().Machine
+}
+
 // TestWhatWasHeld compares who had access at an instant, and what was not seen closed, with a plain loop over
 // everything: grants in every condition that one can be in, and uses of codes, many of them at the same time.
 func TestWhatWasHeld(t *testing.T) {
@@ -40,7 +48,9 @@ func TestWhatWasHeld(t *testing.T) {
 			for i := range 300 {
 				r, g, _ := f.request(minute(60))
 				m, who := machines[draw.IntN(3)], people[draw.IntN(2)]
-				r.Items[0].Machine, r.Requester, g.Machine, g.Principal = m, who, m, who
+				r.Requester, g.Principal = who, who
+				g.Target = access.PortTarget{Machine: m, Ports: access.SinglePort(22), Protocol: access.TCP}
+				r.Items[0].Target = g.Target
 				if i%3 == 0 {
 					u := engine.CodeUse{Request: r, Opened: minute(60)}
 					u.Over = u.Opened.Add(time.Duration(1+draw.IntN(60)) * time.Minute)
@@ -74,10 +84,10 @@ func TestWhatWasHeld(t *testing.T) {
 		})
 		had := func(h engine.Held, m access.MachineID, at time.Time) bool {
 			if h.ByCode() {
-				return h.Use.Request.Items[0].Machine == m && !h.Use.Opened.After(at) && at.Before(h.Use.Over)
+				return heldOn(h) == m && !h.Use.Opened.After(at) && at.Before(h.Use.Over)
 			}
 			g := h.Grant
-			if g.Machine != m || g.CreatedAt.After(at) || !g.ClosedAt.IsZero() && !g.ClosedAt.After(at) {
+			if g.Place().Machine != m || g.CreatedAt.After(at) || !g.ClosedAt.IsZero() && !g.ClosedAt.After(at) {
 				return false
 			}
 			if !g.OpenedAt.IsZero() {
@@ -93,7 +103,7 @@ func TestWhatWasHeld(t *testing.T) {
 			g := h.Grant
 			// which alone has an agent
 			return g.State.Ended() && g.ClosedAt.IsZero() && !g.EndedAt.Before(
-				g.Start) && (now.Before(g.End) || g.Machine == "machine-1")
+				g.Start) && (now.Before(g.End) || g.Place().Machine == "machine-1")
 		}
 		only := func(keep func(engine.Held) bool) []engine.Held {
 			return slices.DeleteFunc(slices.Clone(all), func(h engine.Held) bool { return !keep(h) })
@@ -112,11 +122,11 @@ func TestWhatWasHeld(t *testing.T) {
 					for _, who := range append(people, "") {
 						filter := engine.NotClosedFilter{Tenant: tenantID, Machine: m, Principal: who, Now: at}
 						want = slices.SortedFunc(slices.Values(only(func(h engine.Held) bool {
-							of, on := h.Grant.Principal, h.Grant.Machine
+							of := h.Grant.Principal
 							if h.ByCode() {
-								of, on = h.Use.Request.Requester, h.Use.Request.Items[0].Machine
+								of = h.Use.Request.Requester
 							}
-							return mayBeOpen(h, at) && on == m && (who == "" || of == who)
+							return mayBeOpen(h, at) && heldOn(h) == m && (who == "" || of == who)
 						})), byHeld(ended))
 						got = pages(t, 3,
 							func(p engine.Page) (engine.Listed[engine.Held], error) {
@@ -146,9 +156,7 @@ func TestWhatWasHeld(t *testing.T) {
 				for _, m := range machines[:2] {
 					if slices.ContainsFunc(all, func(h engine.Held) bool {
 						live := h.Grant.State == access.GrantOpening || h.Grant.State == access.GrantActive
-						return h.Grant.Machine == m && live ||
-							(h.Grant.Machine == m || h.ByCode() && h.Use.Request.Items[0].Machine == m) && mayBeOpen(
-								h, at)
+						return heldOn(h) == m && (live || mayBeOpen(h, at))
 					}) {
 						expect = append(expect, string(m))
 					}

@@ -66,8 +66,8 @@ func TestRequestAndGrantLists(t *testing.T) {
 					r.State, g.State, g.EndedAt = access.RequestPending, access.GrantExpired, day()
 				}
 				if i%7 == 0 {
-					g.Machine = "machine-2"
-					r.Items = append(r.Items, access.Item{Machine: "machine-2"}, access.Item{Machine: "machine-2"})
+					other := access.Item{Target: access.PortTarget{Machine: "machine-2"}}
+					g.Target, r.Items = other.Target, append(r.Items, other, other)
 				}
 				if err := firstOf(tx.SaveRequest(ctx, r, 0), tx.SaveGrant(ctx, g, 0)); err != nil {
 					return err
@@ -93,7 +93,7 @@ func TestRequestAndGrantLists(t *testing.T) {
 								return tenant != "" && r.Tenant != tenant || who != "" && r.Requester != who ||
 									state != "" && r.State != state ||
 									m != "" && !slices.ContainsFunc(r.Items,
-										func(it access.Item) bool { return it.Machine == m })
+										func(it access.Item) bool { return it.Place().Machine == m })
 							})
 							got := pages(t, 7,
 								func(p engine.Page) (engine.Listed[access.Request], error) {
@@ -111,7 +111,7 @@ func TestRequestAndGrantLists(t *testing.T) {
 							gf := engine.GrantFilter{Tenant: tenant, Principal: who, Machine: m, States: states}
 							want := slices.DeleteFunc(slices.Clone(grants), func(g access.Grant) bool {
 								return tenant != "" && g.Tenant != tenant || who != "" && g.Principal != who ||
-									m != "" && g.Machine != m ||
+									m != "" && g.Place().Machine != m ||
 									len(states) > 0 && !slices.Contains(states, g.State)
 							})
 							got := pages(t, 7,

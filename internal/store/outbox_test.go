@@ -35,7 +35,7 @@ func notification(id engine.NotificationID, request access.RequestID) engine.Not
 			Who: "Ada", Start: day(), End: day().Add(time.Hour), Reason: "<why> & \u2028", Ticket: "OPS-1", By: "Bo",
 			Outcome: "approved", Detail: "d",
 			Title: "t", Severity: "info", Unended: 3,
-			Items: []engine.SubjectItem{
+			Items: []access.NoticeItem{
 				{
 					Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP,
 					Sources: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")},

@@ -71,9 +71,13 @@ func hotReads(ctx context.Context) map[string]func(r *reader) {
 			_, _ = r.Grants(ctx,
 				engine.GrantFilter{Tenant: "t", Principal: "u", States: []access.GrantState{access.GrantActive}}, p)
 		},
-		"windows": func(r *reader) { _, _ = r.Windows(ctx, engine.WindowFilter{Ports: access.SinglePort(1)}) },
+		"windows": func(r *reader) {
+			_, _ = r.Windows(ctx, engine.WindowFilter{Target: access.PortTarget{Ports: access.SinglePort(1)}})
+		},
 		"windows of a range": func(r *reader) {
-			_, _ = r.Windows(ctx, engine.WindowFilter{Ports: access.PortRange{First: 1, Last: 9}})
+			_, _ = r.Windows(ctx, engine.WindowFilter{
+				Target: access.PortTarget{Ports: access.PortRange{First: 1, Last: 9}},
+			})
 		},
 		"usage":             func(r *reader) { _, _ = r.Usage(ctx, "t", "u") },
 		"grants of request": func(r *reader) { _, _ = r.GrantsOfRequest(ctx, "r") },
@@ -94,7 +98,7 @@ func hotReads(ctx context.Context) map[string]func(r *reader) {
 				100)
 		},
 		"grants like one": func(r *reader) {
-			_, _ = r.GrantsLike(ctx, access.Grant{Principal: "u", Machine: "m"},
+			_, _ = r.GrantsLike(ctx, access.Grant{Target: access.PortTarget{Machine: "m"}, Principal: "u"},
 				100)
 		},
 		"unended of request": func(r *reader) { _, _ = r.Unended(ctx, "r") },

@@ -90,7 +90,9 @@ func TestStandingBeginsWithWhatIsOpen(t *testing.T) {
 			probe.ID, probe.End = "new", last.End.Add(time.Hour)
 			like, err := r.GrantsLike(ctx, probe, 10)
 			same(t, "like", "[g4 g3]", fmt.Sprint(grantIDs(like)))
-			probe.Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+			elsewhere := probe.Target.(access.PortTarget) //nolint:errcheck,forcetypeassert // as the fixture made it
+			elsewhere.Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+			probe.Target = elsewhere
 			if like, err := r.GrantsLike(ctx, probe, 10); err != nil || len(like) != 0 {
 				t.Errorf("like another source: %v, %v", grantIDs(like), err)
 			}

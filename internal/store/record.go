@@ -23,6 +23,7 @@ type roleRecord struct {
 }
 
 type itemRecord struct {
+	Kind           string           `json:"kind,omitempty"` // of a target that a newer version knows
 	Role           roleRecord       `json:"role,omitzero"`
 	Machine        access.MachineID `json:"machine"`
 	Policy         access.PolicyID  `json:"policy,omitempty"`
@@ -39,23 +40,28 @@ type itemRecord struct {
 func itemRecords(items []access.Item) []itemRecord {
 	records := make([]itemRecord, len(items))
 	for i, it := range items {
+		f := fieldsOf(it.Target)
 		records[i] = itemRecord{
-			Role: roleRecord(it.Role), Machine: it.Machine, Policy: it.Policy, PolicyRevision: it.PolicyRevision,
-			Ports: portsRecord(it.Ports), Protocol: it.Protocol,
-			Sources: it.Sources, Networks: it.Networks, Duration: it.Duration, Until: micros(it.Until),
-			SourceList: it.SourceList,
+			Role: roleRecord(f.role), Machine: f.machine, Policy: f.policy, PolicyRevision: it.PolicyRevision,
+			Ports: portsRecord(f.ports), Protocol: f.protocol, Sources: f.sources,
+			Networks: it.Networks, Duration: it.Duration, Until: micros(it.Until), SourceList: it.SourceList,
 		}
 	}
 	return records
 }
 
-func (r itemRecord) item() access.Item {
-	return access.Item{
-		Role: access.Role(r.Role), Machine: r.Machine, Policy: r.Policy, PolicyRevision: r.PolicyRevision,
-		Ports: access.PortRange(r.Ports), Protocol: r.Protocol,
-		Sources: r.Sources, Networks: r.Networks, Duration: r.Duration, Until: instant(r.Until),
-		SourceList: r.SourceList,
+func (r itemRecord) item() (access.Item, error) {
+	if r.Kind != "" {
+		return access.Item{}, errTarget
 	}
+	target, err := targetFields{
+		role: access.RoleTarget(r.Role), machine: r.Machine, policy: r.Policy, ports: access.PortRange(r.Ports),
+		protocol: r.Protocol, sources: r.Sources,
+	}.target()
+	return access.Item{
+		Target: target, PolicyRevision: r.PolicyRevision, Networks: r.Networks, Duration: r.Duration,
+		Until: instant(r.Until), SourceList: r.SourceList,
+	}, err
 }
 
 type caseRecord struct {

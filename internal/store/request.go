@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
@@ -23,11 +24,18 @@ func scanRequest(row scanner) (r access.Request, err error) {
 		&r.Ticket, &r.State, &r.Reason, timeColumn{&r.CreatedAt}, timeColumn{&r.PendingUntil}, timeColumn{&r.DecidedAt},
 		&r.Digest, &r.Revision,
 		jsonColumn{&ask}, timeColumn{&r.StageUntil})
+	if err != nil {
+		return r, err
+	}
 	ask.fill(&r)
 	for _, it := range items {
-		r.Items = append(r.Items, it.item())
+		item, err := it.item()
+		if err != nil {
+			return r, fmt.Errorf("request %s: %w", r.ID, err)
+		}
+		r.Items = append(r.Items, item)
 	}
-	return r, err
+	return r, nil
 }
 
 // Request implements engine.Reader.
@@ -87,9 +95,9 @@ func (t *tx) SaveRequest(ctx context.Context, r access.Request, was int64) error
 	if r.State == access.RequestPending {
 		stage = micros(r.StageUntil)
 	}
-	scope := ""
-	if r.ForRoles() {
-		scope = r.Items[0].Role.Scope.Fold()
+	scope := "" // of the roles that it asks for, which are all at one
+	for _, it := range r.Items {
+		scope = it.Place().Scope.Fold()
 	}
 	err = t.swap(ctx, "request", r.Revision, was, insertRequest, updateRequest, []any{
 		string(r.ID), string(r.Tenant), string(r.Requester), r.RequesterName, addrText(r.Address),
@@ -97,16 +105,17 @@ func (t *tx) SaveRequest(ctx context.Context, r access.Request, was int64) error
 		micros(r.PendingUntil), micros(r.DecidedAt), r.Digest, r.Revision,
 		ask, stage, scope,
 	})
-	if err != nil || was != 0 || r.ForRoles() {
+	if err != nil || was != 0 {
 		return err
 	}
 	seen := make(map[access.MachineID]struct{}, len(r.Items))
 	for _, it := range r.Items {
-		if _, ok := seen[it.Machine]; ok {
+		machine := it.Place().Machine
+		if _, ok := seen[machine]; ok || machine == "" {
 			continue
 		}
-		seen[it.Machine] = struct{}{}
-		if err := t.exec(ctx, "request", nil, insertRequestMachine, string(it.Machine), micros(r.CreatedAt),
+		seen[machine] = struct{}{}
+		if err := t.exec(ctx, "request", nil, insertRequestMachine, string(machine), micros(r.CreatedAt),
 			string(r.ID)); err != nil {
 			return err
 		}

@@ -39,7 +39,11 @@ func boundStatements(t *testing.T, db *store.DB) {
 	ask := func(machine string, port uint16) requests.RequestDetail {
 		d, err := c.Requests.Submit(ctx, asking,
 			requests.SubmitInput{Items: []requests.ItemInput{
-				{Machine: machine, Ports: access.SinglePort(port), Duration: time.Minute},
+				{
+					Machine: machine,
+					Port:    access.PortTarget{Ports: access.SinglePort(port)},
+					Item:    access.Item{Duration: time.Minute},
+				},
 			}})
 		if err != nil {
 			t.Fatal(err)
@@ -84,7 +88,7 @@ func boundStatements(t *testing.T, db *store.DB) {
 func report(t *testing.T, c *crowd, d requests.RequestDetail) {
 	t.Helper()
 	for _, g := range d.Grants {
-		m, err := c.Machines.Machine(t.Context(), c.admin, d.Machines[g.Machine])
+		m, err := c.Machines.Machine(t.Context(), c.admin, d.Machines[g.Place().Machine])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -164,11 +164,11 @@ func (f *fixture) request(created time.Time) (access.Request, access.Grant, []ac
 		ID: access.RequestID("request-" + id), Tenant: tenantID, Requester: f.user, RequesterName: "Ada",
 		Address: netip.MustParseAddr("203.0.113.9"), Via: "cli", Justification: "deploy the fix", Ticket: "OPS-1",
 		Items: []access.Item{{
-			Machine: f.machine,
-			Policy:  "policy-1", PolicyRevision: 1, Ports: access.SinglePort(22), Protocol: access.TCP,
-			Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")}, Networks: []string{"office"},
-			SourceList: true,
-			Duration:   time.Hour,
+			Target:         access.PortTarget{Machine: f.machine, Policy: "policy-1", Ports: access.SinglePort(22), Protocol: access.TCP, Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")}},
+			PolicyRevision: 1,
+			Networks:       []string{"office"},
+			SourceList:     true,
+			Duration:       time.Hour,
 		}},
 	}, access.Actor{ID: f.user, Name: "Ada", Via: "cli"}, 0, created)
 	approved, grants, events, err := pending.Approve(access.System(), nil,

@@ -92,7 +92,9 @@ func pair(i int64) (person, machine int64) {
 func (c *crowd) ask(ctx context.Context, i int64) (requests.RequestDetail, error) {
 	person, machine := pair(i)
 	return c.Requests.Submit(ctx, c.people[person], requests.SubmitInput{Items: []requests.ItemInput{{
-		Machine: fmt.Sprintf("web-%d", machine), Ports: access.SinglePort(uint16(1000 + i%1000)), Duration: time.Minute,
+		Machine: fmt.Sprintf("web-%d", machine),
+		Port:    access.PortTarget{Ports: access.SinglePort(uint16(1000 + i%1000))},
+		Item:    access.Item{Duration: time.Minute},
 	}}})
 }
 

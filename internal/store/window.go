@@ -53,10 +53,13 @@ func scanHeld(row scanner) (h held, err error) {
 
 // Windows implements engine.Reader.
 func (r *reader) Windows(ctx context.Context, f engine.WindowFilter) (engine.Windows, error) {
-	args := []any{string(f.Principal), f.Site, micros(f.After), int64(maxWindows + 1), int64(f.Ports.First)}
-	text, one := selectWindows, f.Ports.First == f.Ports.Last
+	of := fieldsOf(f.Target)
+	args := []any{
+		string(f.Principal), f.Target.Site(), micros(f.After), int64(maxWindows + 1), int64(of.ports.First),
+	}
+	text, one := selectWindows, of.ports.First == of.ports.Last
 	if !one {
-		text, args = selectWindowsOfRange, append(args, int64(f.Ports.Last))
+		text, args = selectWindowsOfRange, append(args, int64(of.ports.Last))
 	}
 	all, err := all(ctx, r.q, scanHeld, text, args...)
 	if err != nil {
@@ -73,7 +76,7 @@ func (r *reader) Windows(ctx context.Context, f engine.WindowFilter) (engine.Win
 			out.Whole = one && !h.End.Add(-f.Longest).Before(f.Before)
 			out.Standing = true
 		}
-		if !h.ports.Overlaps(f.Ports) || !h.protocol.Overlaps(f.Protocol) {
+		if !h.ports.Overlaps(of.ports) || !h.protocol.Overlaps(of.protocol) {
 			continue
 		}
 		out.Standing = out.Standing || !h.state.Ended()

@@ -18,10 +18,17 @@ func (f *fixture) windowGrant(n int, ports access.PortRange, protocol access.Pro
 	start, end time.Time,
 ) access.Grant {
 	return access.Grant{
-		ID: access.GrantID(fmt.Sprintf("w-%d", n)), Request: "r", Tenant: tenantID, Principal: f.user,
-		PrincipalName: "ann", Machine: f.machine, Policy: "p",
-		Ports: ports, Protocol: protocol, Start: start, End: end, State: access.GrantScheduled, CreatedAt: day(),
-		Revision: 1,
+		Target:        access.PortTarget{Machine: f.machine, Policy: "p", Ports: ports, Protocol: protocol},
+		ID:            access.GrantID(fmt.Sprintf("w-%d", n)),
+		Request:       "r",
+		Tenant:        tenantID,
+		Principal:     f.user,
+		PrincipalName: "ann",
+		Start:         start,
+		End:           end,
+		State:         access.GrantScheduled,
+		CreatedAt:     day(),
+		Revision:      1,
 	}
 }
 
@@ -67,8 +74,9 @@ func TestWindowsAreThoseThatOverlap(t *testing.T) {
 					g.State, g.OpenedAt = access.GrantFailed, g.Start
 				}
 				if draw(r, "a role", 0, 5) == 0 {
-					g.Role = access.Role{Eligibility: "e", ID: "role", Name: "Role", Scope: "/subscriptions/X"}
-					g.Machine, g.Ports, g.Protocol = "", access.PortRange{}, ""
+					g.Target = access.RoleTarget{
+						Eligibility: "e", ID: "role", Name: "Role", Scope: "/subscriptions/X",
+					}
 				}
 				f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveGrant(ctx, g, 0) })
 				grants = append(grants, g)
@@ -76,25 +84,23 @@ func TestWindowsAreThoseThatOverlap(t *testing.T) {
 			n++
 			after := draw(r, "after", 0, 300)
 			filter := engine.WindowFilter{
-				Principal: f.user, Site: string(f.machine), Ports: ports(r),
-				Protocol: rapid.SampledFrom(protocols).Draw(r, "asked protocol"),
-				After:    minute(after), Before: minute(after + draw(r, "before", 1, 200)), Longest: 100 * time.Minute,
+				Principal: f.user, Target: access.PortTarget{
+					Machine: f.machine, Ports: ports(r),
+					Protocol: rapid.SampledFrom(protocols).Draw(r, "asked protocol"),
+				},
+				After: minute(after), Before: minute(after + draw(r, "before", 1, 200)), Longest: 100 * time.Minute,
 			}
 			if draw(r, "roles", 0, 5) == 0 {
-				filter.Site, filter.Ports, filter.Protocol = access.SiteOf("",
-					access.Role{Eligibility: "e", ID: "role", Scope: "/SUBSCRIPTIONS/x"}), access.PortRange{}, ""
+				filter.Target = access.RoleTarget{Eligibility: "e", ID: "role", Scope: "/SUBSCRIPTIONS/x"}
 			}
 			want := map[corepolicy.Window]bool{}
 			standing := false
 			for _, g := range grants {
-				if g.Site() == filter.Site && g.Ports.Overlaps(
-					filter.Ports) && g.Protocol.Overlaps(filter.Protocol) && g.Over().After(filter.After) {
+				if g.Target.Overlaps(filter.Target) && g.Over().After(filter.After) {
 					standing = standing || !g.State.Ended()
 				}
 				never := g.State == access.GrantFailed && g.OpenedAt.IsZero() || !g.Over().After(g.Start)
-				if g.Site() == filter.Site && g.Ports.Overlaps(
-					filter.Ports) && g.Protocol.Overlaps(filter.Protocol) && !never &&
-					g.Over().After(filter.After) && g.Start.Before(filter.Before) {
+				if g.Target.Overlaps(filter.Target) && !never && g.Over().After(filter.After) && g.Start.Before(filter.Before) {
 					want[corepolicy.Window{Start: g.Start, End: g.Over(), Decided: g.Decided}] = true
 				}
 			}
@@ -165,8 +171,9 @@ func TestWindowsOfWhichThereAreVeryMany(t *testing.T) {
 		} {
 			f.view(t, func(ctx context.Context, r engine.Reader) error {
 				found, err := r.Windows(ctx, engine.WindowFilter{
-					Principal: c.who, Site: string(f.machine), Ports: c.ports, Protocol: access.TCP,
-					After: day().Add(-time.Hour), Before: day().Add(time.Hour), Longest: time.Hour,
+					Principal: c.who,
+					Target:    access.PortTarget{Machine: f.machine, Ports: c.ports, Protocol: access.TCP},
+					After:     day().Add(-time.Hour), Before: day().Add(time.Hour), Longest: time.Hour,
 				})
 				if len(found.Held) > c.most || found.Whole != c.whole {
 					t.Errorf("%s: %d windows, all: %t, want at most %d, %t", name, len(found.Held), found.Whole, c.most,

@@ -108,7 +108,7 @@ func Desired(s Scene, now time.Time) DesiredState {
 	for _, g := range s.Grants {
 		switch {
 		case g.Live(now):
-			g.Sources = reachable(g.Sources, addresses[g.Machine])
+			g.Target = g.Target.reachable(addresses[g.Place().Machine])
 			live = append(live, g)
 		case g.State.Ended() && g.ClosedAt.IsZero(), !g.State.Ended() && !now.Before(g.End):
 			d.Ended = append(d.Ended, g.ID)
@@ -117,20 +117,6 @@ func Desired(s Scene, now time.Time) DesiredState {
 	d.Openings = Union(live, policies)
 	d.sort()
 	return d
-}
-
-// reachable gives the sources without the half of "from anywhere" whose family the machine has no address of: behind a
-// gateway nothing could come to it that way, so nothing is missing. A family that was asked for by name stays, and is
-// reported missing. Without any addresses all stay.
-func reachable(sources []netip.Prefix, addresses []netip.Addr) []netip.Prefix {
-	if len(addresses) == 0 || !Anywhere(sources) {
-		return sources
-	}
-	has := func(four bool) bool {
-		return slices.ContainsFunc(addresses, func(a netip.Addr) bool { return a.Unmap().Is4() == four })
-	}
-	return slices.DeleteFunc(slices.Clone(sources),
-		func(p netip.Prefix) bool { return p.Bits() == 0 && !has(p.Addr().Is4()) })
 }
 
 // Anywhere reports whether the sources hold every address of both families.
@@ -144,15 +130,8 @@ func Anywhere(sources []netip.Prefix) bool {
 func Union(live []Grant, policies map[MachineID]MachinePolicy) []Opening {
 	byKey := make(map[OpeningKey][]Grant)
 	for _, g := range live {
-		for _, source := range g.Sources {
-			source, ok := CanonicalPrefix(source)
-			if !ok {
-				continue // no element could stand for it, so nothing is open for it
-			}
-			for _, transport := range g.Protocol.Transports() {
-				key := OpeningKey{Machine: g.Machine, Source: source, Protocol: transport, Ports: g.Ports}
-				byKey[key] = append(byKey[key], g)
-			}
+		for _, key := range g.Target.Openings() {
+			byKey[key] = append(byKey[key], g)
 		}
 	}
 	openings := make([]Opening, 0, len(byKey))

@@ -61,15 +61,18 @@ func drawGrant(t *rapid.T) access.Grant {
 	start := rapid.IntRange(0, 3).Draw(t, "start")
 	first := rapid.Uint16Range(1, 3).Draw(t, "port")
 	g := access.Grant{
-		ID:       access.GrantID(rapid.StringMatching(`[a-z]{6}`).Draw(t, "id")),
-		Machine:  rapid.SampledFrom([]access.MachineID{"m1", "m2"}).Draw(t, "machine"),
-		Ports:    access.PortRange{First: first, Last: first + rapid.Uint16Range(0, 1).Draw(t, "more")},
-		Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.UDP, access.AnyProtocol}).Draw(t, "protocol"),
-		Sources: rapid.SliceOfN(rapid.SampledFrom(
-			prefixes("192.0.2.1/32", "192.0.2.0/30", "192.0.2.3/30", "0.0.0.0/0", "::ffff:192.0.2.1/128",
-				"2001:db8::/32", "::/0")),
-			1, 3).
-			Draw(t, "sources"),
+		ID: access.GrantID(rapid.StringMatching(`[a-z]{6}`).Draw(t, "id")),
+		Target: access.PortTarget{
+			Machine: rapid.SampledFrom([]access.MachineID{"m1", "m2"}).Draw(t, "machine"),
+			Ports:   access.PortRange{First: first, Last: first + rapid.Uint16Range(0, 1).Draw(t, "more")},
+			Protocol: rapid.SampledFrom([]access.Protocol{access.TCP, access.UDP, access.AnyProtocol}).
+				Draw(t, "protocol"),
+			Sources: rapid.SliceOfN(rapid.SampledFrom(
+				prefixes("192.0.2.1/32", "192.0.2.0/30", "192.0.2.3/30", "0.0.0.0/0", "::ffff:192.0.2.1/128",
+					"2001:db8::/32", "::/0")),
+				1, 3).
+				Draw(t, "sources"),
+		},
 		Start: noon().Add(time.Duration(start) * time.Second),
 		End:   noon().Add(time.Duration(start+rapid.IntRange(1, 4).Draw(t, "length")) * time.Second),
 		State: rapid.SampledFrom(states()).Draw(t, "state"),
@@ -87,8 +90,7 @@ func drawGrants(t *rapid.T) []access.Grant {
 	for i := range grants {
 		// Half of them are for just what the first is for, at another time: chance alone makes too few of those.
 		if i > 0 && rapid.Bool().Draw(t, "overlap") {
-			grants[i].Machine, grants[i].Ports = grants[0].Machine, grants[0].Ports
-			grants[i].Protocol, grants[i].Sources = grants[0].Protocol, grants[0].Sources
+			grants[i].Target = grants[0].Target
 		}
 	}
 	return grants
@@ -96,9 +98,10 @@ func drawGrants(t *rapid.T) []access.Grant {
 
 // holds is what a grant promises, read off its fields; an IPv4 packet is never one of IPv6.
 func holds(g access.Grant, p point) bool {
-	return g.Machine == p.machine && g.Ports.First <= p.port && p.port <= g.Ports.Last &&
-		(g.Protocol == p.protocol || g.Protocol == access.AnyProtocol) &&
-		p.at.Before(g.End) && slices.ContainsFunc(g.Sources, func(s netip.Prefix) bool {
+	of := g.Target.(access.PortTarget) //nolint:errcheck,forcetypeassert // drawGrant makes no other
+	return of.Machine == p.machine && of.Ports.First <= p.port && p.port <= of.Ports.Last &&
+		(of.Protocol == p.protocol || of.Protocol == access.AnyProtocol) &&
+		p.at.Before(g.End) && slices.ContainsFunc(of.Sources, func(s netip.Prefix) bool {
 		return s.Contains(p.source) || s.Addr().Is4In6() && s.Addr().Unmap() == p.source
 	})
 }
@@ -260,12 +263,12 @@ func TestAnywhereIsTheFamiliesOfTheMachine(t *testing.T) {
 	t.Parallel()
 	any4, any6 := netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")
 	rapid.Check(t, func(t *rapid.T) {
+		of := ssh("m1")
+		of.Sources = rapid.SliceOfNDistinct(
+			rapid.SampledFrom(prefixes("0.0.0.0/0", "::/0", "192.0.2.0/24", "2001:db8::/32")), 1, 4, rapid.ID).Draw(
+			t, "sources")
 		g := access.Grant{
-			ID: "g", Machine: "m1", Ports: access.SinglePort(22), Protocol: access.TCP, Start: noon(),
-			End: noon().Add(time.Hour), State: access.GrantOpening,
-			Sources: rapid.SliceOfNDistinct(
-				rapid.SampledFrom(prefixes("0.0.0.0/0", "::/0", "192.0.2.0/24", "2001:db8::/32")), 1, 4, rapid.ID).Draw(
-				t, "sources"),
+			ID: "g", Target: of, Start: noon(), End: noon().Add(time.Hour), State: access.GrantOpening,
 		}
 		addresses := rapid.SliceOfNDistinct(rapid.SampledFrom([]netip.Addr{
 			netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("::ffff:203.0.113.8"),
@@ -281,8 +284,8 @@ func TestAnywhereIsTheFamiliesOfTheMachine(t *testing.T) {
 		}
 		has4 := slices.ContainsFunc(addresses, func(a netip.Addr) bool { return a.Unmap().Is4() })
 		has6 := slices.ContainsFunc(addresses, func(a netip.Addr) bool { return !a.Unmap().Is4() })
-		anywhere := slices.Contains(g.Sources, any4) && slices.Contains(g.Sources, any6)
-		for _, p := range g.Sources {
+		anywhere := slices.Contains(of.Sources, any4) && slices.Contains(of.Sources, any6)
+		for _, p := range of.Sources {
 			want := true
 			if has := map[bool]bool{
 				true:  has4,

@@ -20,14 +20,7 @@ func (r Request) digest() string {
 		b = a.Case.form(b)
 	}
 	for _, it := range r.Items {
-		if !it.Role.IsZero() {
-			b = fmt.Appendf(b, "role %q %q %q %d %d %d\n", it.Role.Eligibility, it.Role.ID, it.Role.Scope,
-				it.PolicyRevision, it.Duration, micros(it.Until))
-			continue
-		}
-		b = fmt.Appendf(b, "item %q %q %d %s %q %v %d %d\n", it.Machine, it.Policy, it.PolicyRevision, it.Ports,
-			it.Protocol, it.Sources,
-			it.Duration, micros(it.Until))
+		b = it.Target.form(b, it)
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])

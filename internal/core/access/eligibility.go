@@ -42,17 +42,3 @@ func (e Eligibility) Terms() MachinePolicy {
 		Gap: e.Gap, Loosened: e.Loosened,
 	}
 }
-
-// Role is what an item or a grant is of where it is no port: a role at a scope, by an eligibility.
-type Role struct {
-	Eligibility EligibilityID
-	ID          RoleID
-	Name        string // as it was when asked
-	Scope       ResourceID
-}
-
-// IsZero tells whether r names no role.
-func (r Role) IsZero() bool { return r.Eligibility == "" }
-
-// String gives "Contributor at /subscriptions/…".
-func (r Role) String() string { return r.Name + " at " + string(r.Scope) }

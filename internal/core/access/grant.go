@@ -45,20 +45,15 @@ func (s GrantState) Ended() bool {
 	return s == GrantExpired || s == GrantRevoked || s == GrantSuperseded
 }
 
-// Grant is the time-bounded right that an approved request creates: one for each port of a machine, or one for a role.
-// The grant of a role is enforced by the role assignment that has its id.
+// Grant is the time-bounded right that an approved request creates, one for each target. That of a role is enforced by
+// the role assignment that has its id.
 type Grant struct {
 	ID            GrantID
 	Request       RequestID
 	Tenant        TenantID
 	Principal     PrincipalID
 	PrincipalName string // as it was when asked
-	Role          Role   // the zero role: it is of a port
-	Machine       MachineID
-	Policy        PolicyID
-	Ports         PortRange
-	Protocol      Protocol
-	Sources       []netip.Prefix
+	Target        Target
 	Start         time.Time
 	End           time.Time
 	Decided       bool // people agreed to it: its window begins a chain
@@ -78,9 +73,8 @@ func newGrant(r Request, i int, id GrantID, start, end, now time.Time) Grant {
 	item := r.Items[i]
 	g := Grant{
 		ID: id, Request: r.ID, Tenant: r.Tenant, Principal: r.Requester, PrincipalName: r.RequesterName,
-		Role: item.Role, Machine: item.Machine, Policy: item.Policy, Ports: item.Ports, Protocol: item.Protocol,
-		Sources: slices.Clone(item.Sources),
-		Start:   start, End: end, Decided: r.Decides(i), State: GrantScheduled, CreatedAt: now, Revision: 1,
+		Target: item.Target.clone(), Start: start, End: end, Decided: r.Decides(i), State: GrantScheduled,
+		CreatedAt: now, Revision: 1,
 	}
 	if !start.After(now) {
 		g.State = GrantOpening
@@ -92,7 +86,7 @@ func newGrant(r Request, i int, id GrantID, start, end, now time.Time) Grant {
 // which reads what the transaction that saves the grant writes. The grant of a port stays as it is.
 func (g Grant) Settled(now time.Time) (Grant, []Event, error) {
 	switch {
-	case g.Role.IsZero():
+	case !g.Target.settles():
 		return g, nil, nil
 	case g.State.Ended():
 		return g.Closed(System(), now)
@@ -102,17 +96,8 @@ func (g Grant) Settled(now time.Time) (Grant, []Event, error) {
 	return g, nil, nil
 }
 
-// Site returns what the grant is of, whatever its ports: its machine, or its role at a scope.
-func (g Grant) Site() string { return SiteOf(g.Machine, g.Role) }
-
-// SiteOf returns the site of what is asked for or granted: the machine, or where that is of a role, the role at its
-// scope.
-func SiteOf(machine MachineID, role Role) string {
-	if role.IsZero() {
-		return string(machine)
-	}
-	return string(role.ID) + "@" + role.Scope.Fold()
-}
+// Place returns where the grant takes effect; nowhere for the zero grant.
+func (g Grant) Place() Place { return placeOf(g.Target) }
 
 // Over returns when its window ends, or ended early.
 func (g Grant) Over() time.Time {
@@ -254,12 +239,10 @@ func (g Grant) Closed(by Actor, now time.Time) (Grant, []Event, error) {
 	return g, []Event{g.event(GrantClosed, by, now)}, nil
 }
 
-// Covers tells whether g leaves nothing of older to be kept: g is in force at now and ends no sooner, for the same
-// principal, machine, ports, protocol and sources. Grants of a role stand side by side.
+// Covers reports whether g leaves nothing of older to be kept: g is in force at now and ends no sooner, for the same
+// principal and target.
 func (g Grant) Covers(older Grant, now time.Time) bool {
-	return g.ID != older.ID && g.Role.IsZero() && g.Principal == older.Principal && g.Machine == older.Machine &&
-		g.Ports == older.Ports &&
-		g.Protocol == older.Protocol && sameSources(g.Sources, older.Sources) &&
+	return g.ID != older.ID && g.Principal == older.Principal && g.Target.covers(older.Target) &&
 		g.Live(now) && g.State != GrantFailed && !older.State.Ended() && !g.End.Before(older.End)
 }
 
@@ -319,20 +302,12 @@ func (g Grant) move(to GrantState, kind EventKind, by Actor, reason string, now 
 func (g Grant) event(kind EventKind, by Actor, now time.Time) Event {
 	e := Event{
 		At: now, Kind: kind, Outcome: Succeeded, Actor: by, Tenant: g.Tenant, Request: g.Request, Grant: g.ID,
-		Machine: g.Machine,
 		Details: map[string]string{
 			"principal": g.PrincipalName, "start": g.Start.UTC().Format(time.RFC3339Nano),
 			"end": g.End.UTC().Format(time.RFC3339Nano),
 		},
 	}
-	if !g.Role.IsZero() {
-		e.Scope = g.Role.Scope
-		e.Details["role"], e.Details["roleId"], e.Details["principalId"] = g.Role.Name, string(
-			g.Role.ID), string(g.Principal)
-		return e
-	}
-	e.Details["ports"], e.Details["protocol"], e.Details["sources"] = g.Ports.String(), string(
-		g.Protocol), joinPrefixes(g.Sources)
+	g.Target.record(&e, g.Principal)
 	return e
 }
 

@@ -81,8 +81,7 @@ func TestGrantKeepsItsInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := noon()
 		r := access.Request{ID: "r", Requester: "ann", Items: []access.Item{{
-			Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
-			Sources:  prefixes("192.0.2.1/32"),
+			Target:   ssh("m", "192.0.2.1/32"),
 			Duration: time.Duration(rapid.IntRange(1, 8).Draw(t, "seconds")) * 2 * time.Second,
 		}}}
 		if ahead := rapid.IntRange(0, 4).Draw(t, "start"); ahead > 0 {
@@ -123,7 +122,7 @@ func checkStep(t *rapid.T, s step, was, is access.Grant, events []access.Event, 
 		t.Fatalf("%s took revision %d to %d", s.name, was.Revision, is.Revision)
 	}
 	if len(events) != 1 || !events[0].At.Equal(
-		now) || events[0].Grant != is.ID || events[0].Machine != is.Machine || events[0].Outcome != access.Succeeded {
+		now) || events[0].Grant != is.ID || events[0].Machine != is.Place().Machine || events[0].Outcome != access.Succeeded {
 		t.Fatalf("%s gives the events %+v", s.name, events)
 	}
 	switch {
@@ -204,24 +203,28 @@ func TestGrantMovesAreClosed(t *testing.T) {
 func TestCovers(t *testing.T) {
 	t.Parallel()
 	older := access.Grant{
-		ID: "old", Principal: "ann", Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
-		Sources: prefixes("192.0.2.1/32", "192.0.2.2/32"), Start: noon(), End: noon().Add(time.Hour),
+		ID: "old", Principal: "ann", Target: ssh("m", "192.0.2.1/32", "192.0.2.2/32"), Start: noon(),
+		End:   noon().Add(time.Hour),
 		State: access.GrantActive,
 	}
 	later := older
 	later.ID, later.State, later.Start = "new", access.GrantOpening, noon().Add(time.Minute)
-	later.Sources = prefixes("192.0.2.2/32", "192.0.2.1/32")
+	later.Target = ssh("m", "192.0.2.2/32", "192.0.2.1/32")
 	now := noon().Add(2 * time.Minute)
 	if !later.Covers(older, now) {
 		t.Fatal("the same again does not cover")
 	}
+	on := func(change func(*access.PortTarget)) func(*access.Grant) {
+		return func(g *access.Grant) { g.Target = changed(g.Target, change) }
+	}
 	for name, change := range map[string]func(*access.Grant){
+		"a role":            func(g *access.Grant) { g.Target = access.RoleTarget{Eligibility: "e", ID: "r", Scope: "/"} },
 		"itself":            func(g *access.Grant) { g.ID = "old" },
 		"another principal": func(g *access.Grant) { g.Principal = "bob" },
-		"another machine":   func(g *access.Grant) { g.Machine = "n" },
-		"another port":      func(g *access.Grant) { g.Ports = access.SinglePort(23) },
-		"another protocol":  func(g *access.Grant) { g.Protocol = access.UDP },
-		"fewer sources":     func(g *access.Grant) { g.Sources = g.Sources[:1] },
+		"another machine":   on(func(p *access.PortTarget) { p.Machine = "n" }),
+		"another port":      on(func(p *access.PortTarget) { p.Ports = access.SinglePort(23) }),
+		"another protocol":  on(func(p *access.PortTarget) { p.Protocol = access.UDP }),
+		"fewer sources":     on(func(p *access.PortTarget) { p.Sources = p.Sources[:1] }),
 		"sooner end":        func(g *access.Grant) { g.End = g.End.Add(-1) },
 		"not begun":         func(g *access.Grant) { g.State = access.GrantScheduled },
 		"too early":         func(g *access.Grant) { g.Start = now.Add(1) },
@@ -257,7 +260,7 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("of %s: warned at %s, want %s", tc.length, got, want)
 		}
 	}
-	g := access.Grant{State: access.GrantActive, Start: start, End: start.Add(time.Hour)}
+	g := access.Grant{Target: ssh("m"), State: access.GrantActive, Start: start, End: start.Add(time.Hour)}
 	told, events, err := g.Warned(g.WarnAt())
 	if err != nil || len(events) != 1 || !told.WarnAt().IsZero() || !told.WarnedAt.Equal(g.WarnAt()) {
 		t.Fatalf("told: %+v %v %v", told, events, err)

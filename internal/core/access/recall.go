@@ -29,7 +29,7 @@ type Recall struct {
 // Covers reports whether g is to be ended; with Judge, whether it is to be looked at.
 func (r Recall) Covers(g Grant) bool {
 	return !g.CreatedAt.After(r.At) && (r.Principal != "" && r.Principal == g.Principal ||
-		r.Machine != "" && r.Machine == g.Machine)
+		r.Machine != "" && r.Machine == g.Place().Machine)
 }
 
 // Looked gives the recall with g as the grant that the job looked at last.

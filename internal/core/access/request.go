@@ -21,8 +21,8 @@ const (
 	RequestTimedOut RequestState = "timedOut"
 )
 
-// Request is the ask: these ports of these machines from these sources, or these roles at one scope, in this window,
-// for this reason.
+// Request is the ask: these targets, in this window, for this reason. They are all ports of machines, or all roles at
+// one scope.
 type Request struct {
 	ID            RequestID
 	Resource      ResourceID // under which a client of Azure's made it; empty where it has no name but its id
@@ -60,22 +60,24 @@ type Approval struct {
 // MaxWindows is how many windows a recurring request may have.
 const MaxWindows = 400
 
-// ForRoles tells whether the request asks for roles rather than ports; it never asks for both.
-func (r Request) ForRoles() bool { return len(r.Items) > 0 && !r.Items[0].Role.IsZero() }
-
-// Item is one port of one machine in a request, or one role. Exactly one of Duration and Until is set.
+// Item is one target of a request, and for how long. Exactly one of Duration and Until is set.
 type Item struct {
-	Role           Role // the zero role: it is a port
-	Machine        MachineID
-	Policy         PolicyID
-	PolicyRevision int64 // of the policy, or of the role's eligibility, that it was checked against
-	Ports          PortRange
-	Protocol       Protocol
-	Sources        []netip.Prefix
-	Networks       []string      // names of networks that were asked for; Sources holds what they stood for then
+	Target         Target
+	PolicyRevision int64         // of the policy, or of the role's eligibility, that it was checked against
+	Networks       []string      // names of networks that were asked for; the target's sources are what they stood for
 	Duration       time.Duration // counted from the start
 	Until          time.Time     // an absolute end, as Azure's clients send it
 	SourceList     bool          // as in PortRule
+}
+
+// Place returns where the item would take effect; nowhere for the zero item.
+func (it Item) Place() Place { return placeOf(it.Target) }
+
+// Under returns the item as checked against what guards it now: a policy, where it asks for a port, at a revision of
+// what that says of the machine, or a revision of the eligibility.
+func (it Item) Under(policy PolicyID, revision int64) Item {
+	it.Target, it.PolicyRevision = it.Target.under(policy), revision
+	return it
 }
 
 // Window gives when the item would open and close if it were approved at now. A request without a start opens at
@@ -284,17 +286,11 @@ func (r Request) event(kind EventKind, by Actor, now time.Time) Event {
 	}
 	set(e.Details, "justification", r.Justification)
 	set(e.Details, "ticket", r.Ticket)
-	var ports, sources, roles []string
+	var short summary
 	var first, last time.Time
 	for i, it := range r.Items {
 		start, end := r.Window(it, now)
-		if it.Role.IsZero() {
-			ports = appendNew(ports, it.Ports.String()+"/"+string(it.Protocol))
-			sources = appendNew(sources, joinPrefixes(it.Sources))
-		} else {
-			roles = appendNew(roles, it.Role.Name)
-			e.Scope = it.Role.Scope
-		}
+		it.Target.sum(&short)
 		if i == 0 || start.Before(first) {
 			first = start
 		}
@@ -302,13 +298,14 @@ func (r Request) event(kind EventKind, by Actor, now time.Time) Event {
 			last = end
 		}
 		e.Details[fmt.Sprintf("item.%d",
-			i)] = fmt.Sprintf("%s window %s/%s", it.what(), start.UTC().Format(time.RFC3339),
+			i)] = fmt.Sprintf("%s window %s/%s", it.Target.Text(), start.UTC().Format(time.RFC3339),
 			end.UTC().Format(time.RFC3339))
 	}
+	e.Scope = short.scope
 	if len(r.Items) > 0 { // all items in short, named as a grant's event names them
-		set(e.Details, "ports", strings.Join(ports, ","))
-		set(e.Details, "sources", strings.Join(sources, ","))
-		set(e.Details, "role", strings.Join(roles, ","))
+		set(e.Details, "ports", strings.Join(short.ports, ","))
+		set(e.Details, "sources", strings.Join(short.sources, ","))
+		set(e.Details, "role", strings.Join(short.roles, ","))
 		set(e.Details, "start", first.UTC().Format(time.RFC3339Nano))
 		set(e.Details, "end", last.UTC().Format(time.RFC3339Nano))
 	}
@@ -321,12 +318,4 @@ func appendNew(list []string, text string) []string {
 		return list
 	}
 	return append(list, text)
-}
-
-// what says what an item asks for, as events record it.
-func (it Item) what() string {
-	if !it.Role.IsZero() {
-		return "role " + it.Role.String()
-	}
-	return fmt.Sprintf("machine %s ports %s/%s from %s", it.Machine, it.Ports, it.Protocol, joinPrefixes(it.Sources))
 }

@@ -29,15 +29,30 @@ func fullRequest() access.Request {
 		}}},
 		Items: []access.Item{
 			{
-				Machine: "m1", Policy: "p", PolicyRevision: 3, Ports: access.SinglePort(22), Protocol: access.TCP,
-				Sources: prefixes("192.0.2.1/32", "2001:db8::/32"), Duration: time.Hour,
+				Target:         ssh("m1", "192.0.2.1/32", "2001:db8::/32"),
+				PolicyRevision: 3, Duration: time.Hour,
 			},
-			{
-				Machine: "m2", Policy: "p", PolicyRevision: 3, Ports: access.SinglePort(22), Protocol: access.TCP,
-				Sources: prefixes("192.0.2.1/32"), Until: noon().Add(time.Hour),
-			},
+			{Target: ssh("m2", "192.0.2.1/32"), PolicyRevision: 3, Until: noon().Add(time.Hour)},
 		},
 	}
+}
+
+// ssh is port 22 of a machine.
+func ssh(machine access.MachineID, sources ...string) access.PortTarget {
+	return access.PortTarget{
+		Machine: machine, Policy: "p", Ports: access.SinglePort(22), Protocol: access.TCP, Sources: prefixes(sources...),
+	}
+}
+
+// changed returns a target with a change of it as a port.
+func changed(t access.Target, change func(*access.PortTarget)) access.Target {
+	p := t.(access.PortTarget) //nolint:errcheck,forcetypeassert // the tests that change ports made them
+	change(&p)
+	return p
+}
+
+func onFirst(change func(*access.PortTarget)) func(*access.Request) {
+	return func(r *access.Request) { r.Items[0].Target = changed(r.Items[0].Target, change) }
 }
 
 func TestDigestCoversWhatIsShown(t *testing.T) {
@@ -62,13 +77,13 @@ func TestDigestCoversWhatIsShown(t *testing.T) {
 		"justification":   func(r *access.Request) { r.Justification = "why " },
 		"ticket":          func(r *access.Request) { r.Ticket = "INC-2" },
 		"text moved":      func(r *access.Request) { r.Justification, r.Ticket = `why" "INC-1`, "" },
-		"machine":         func(r *access.Request) { r.Items[0].Machine = "m3" },
-		"policy":          func(r *access.Request) { r.Items[0].Policy = "q" },
+		"machine":         onFirst(func(p *access.PortTarget) { p.Machine = "m3" }),
+		"policy":          onFirst(func(p *access.PortTarget) { p.Policy = "q" }),
 		"policy revision": func(r *access.Request) { r.Items[0].PolicyRevision++ },
-		"ports":           func(r *access.Request) { r.Items[0].Ports.Last++ },
-		"protocol":        func(r *access.Request) { r.Items[0].Protocol = access.AnyProtocol },
-		"source":          func(r *access.Request) { r.Items[0].Sources[0] = netip.MustParsePrefix("192.0.2.0/31") },
-		"source gone":     func(r *access.Request) { r.Items[0].Sources = r.Items[0].Sources[:1] },
+		"ports":           onFirst(func(p *access.PortTarget) { p.Ports.Last++ }),
+		"protocol":        onFirst(func(p *access.PortTarget) { p.Protocol = access.AnyProtocol }),
+		"source":          onFirst(func(p *access.PortTarget) { p.Sources[0] = netip.MustParsePrefix("192.0.2.0/31") }),
+		"source gone":     onFirst(func(p *access.PortTarget) { p.Sources = p.Sources[:1] }),
 		"duration":        func(r *access.Request) { r.Items[0].Duration++ },
 		"until":           func(r *access.Request) { r.Items[1].Until = r.Items[1].Until.Add(time.Second) },
 		"windows":         func(r *access.Request) { r.Windows[1] = r.Windows[1].Add(time.Second) },
@@ -120,10 +135,7 @@ func TestRequestKeepsItsInvariants(t *testing.T) {
 			r.Start = now.Add(second("start", 0, 5))
 		}
 		for range rapid.IntRange(1, 3).Draw(t, "items") {
-			item := access.Item{
-				Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
-				Sources: prefixes("192.0.2.1/32"),
-			}
+			item := access.Item{Target: ssh("m", "192.0.2.1/32")}
 			if rapid.Bool().Draw(t, "until") {
 				item.Until = now.Add(second("end", 1, 9))
 			} else {

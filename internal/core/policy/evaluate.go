@@ -10,7 +10,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// Input is a request as somebody asks it.
+// Input is a request as it is judged.
 type Input struct {
 	Items         []Item
 	Start         time.Time // zero: at approval
@@ -18,17 +18,13 @@ type Input struct {
 	Ticket        string
 }
 
-// Item is one port or range of one machine, or one role. Exactly one of Duration and Until is to be set.
+// Item is an item as somebody asks it, and what it is judged by. A port may have no protocol, which means the rule's.
 type Item struct {
-	Eligibility *access.Eligibility // by which a role is asked for; nil: the item is a port
-	Machine     access.MachineID
+	access.Item
+
 	Name        string                // of the machine or the role, for the messages
 	Policy      *access.MachinePolicy // what guards the machine, nil where nothing does; the terms of the eligibility
-	Ports       access.PortRange
-	Protocol    access.Protocol // empty: the rule's
-	Sources     []netip.Prefix
-	Duration    time.Duration
-	Until       time.Time
+	Eligibility *access.Eligibility   // by which a role is asked for; nil for a port
 	// when what is extended opened, from which its length is counted; zero where nothing is extended
 	Since time.Time
 }
@@ -36,17 +32,19 @@ type Item struct {
 // Verdict says whether a request lies within its policies. Items and Wait count only where it does.
 type Verdict struct {
 	Refusals []access.Reason // every one, in the order of the input; none: it lies within
-	Items    []Covered       // one for each item of the input
+	Items    []Judged        // one for each item of the input
 	Wait     time.Duration   // how long it may stay pending: the shortest of its policies
 }
 
-// Covered is an item, completed by the rule that covers it.
-type Covered struct {
-	Rule     access.PortRule
-	Protocol access.Protocol
-	Sources  []netip.Prefix // canonical, each once
-	// the end that counts where the item names one: a little beyond the longest, it is cut to that
-	Until time.Time
+// Judged is an item as it is to be kept: completed by the rule that covers it, with sources in canonical form, each
+// once and in order, and an end that lies a little beyond the longest cut to that.
+type Judged struct {
+	access.Item
+
+	Rule    access.PortRule // that covers it, of a port
+	Longest time.Duration   // that is allowed
+	key     string          // of what it asks for; empty where its form is wrong, so that it is like no other
+	again   string          // says that it asks for the same as another item
 }
 
 const (
@@ -73,11 +71,9 @@ func Evaluate(in Input, now time.Time) Verdict {
 	}
 	e.checkStart()
 	for i, item := range in.Items {
-		if item.Eligibility != nil {
-			e.checkRole(i, item)
-			continue
-		}
-		e.checkItem(i, item)
+		e.verdict.Items = append(e.verdict.Items, access.Match(item.Target,
+			func(port access.PortTarget) Judged { return e.checkPort(i, item, port) },
+			func(role access.RoleTarget) Judged { return e.checkRole(i, item, role) }))
 	}
 	e.checkDuplicates()
 	e.checkTexts()
@@ -89,7 +85,6 @@ type evaluation struct {
 	in      Input
 	now     time.Time
 	start   time.Time // when the openings would begin
-	sound   []bool    // by item: its form is right, so that it can be compared with others
 }
 
 func (e *evaluation) refuse(code, field, format string, args ...any) {
@@ -113,27 +108,26 @@ func (e *evaluation) checkStart() {
 	}
 }
 
-// checkItem looks at item i: at its form, and where that is right, at its policy.
-func (e *evaluation) checkItem(i int, item Item) {
+// checkPort looks at item i, which asks for a port: at its form, and where that is right, at its policy.
+func (e *evaluation) checkPort(i int, item Item, port access.PortTarget) Judged {
 	field := func(name string) string { return fmt.Sprintf("items[%d].%s", i, name) }
-	covered := Covered{Protocol: item.Protocol}
-	formed := item.Ports.Valid()
+	out := Judged{Item: item.Item}
+	formed := port.Ports.Valid()
 	if !formed {
 		e.refuse("malformedPorts", field("ports"), "ports %s are not a range within 1 to 65535 of at most %d ports",
-			item.Ports, access.MaxPortRange)
+			port.Ports, access.MaxPortRange)
 	}
-	switch item.Protocol {
+	switch port.Protocol {
 	case "", access.TCP, access.UDP, access.AnyProtocol:
 	default:
 		formed = false
 		e.refuse("malformedProtocol", field("protocol"), "protocol %q is not known; use tcp, udp or any",
-			clip(string(item.Protocol)))
+			clip(string(port.Protocol)))
 	}
 	before := len(e.verdict.Refusals)
-	covered.Sources = e.checkSources(field("sources"), item.Sources)
-	e.verdict.Items = append(e.verdict.Items, covered)
-	e.sound = append(e.sound, formed && len(e.verdict.Refusals) == before)
-	asked := ask{ports: item.Ports, protocol: item.Protocol, sources: covered.Sources}
+	port.Sources = e.checkSources(field("sources"), port.Sources)
+	sound := formed && len(e.verdict.Refusals) == before
+	asked := ask{ports: port.Ports, protocol: port.Protocol, sources: slices.Clone(port.Sources)}
 	asked.length, asked.lengthField = e.checkLength(field, item)
 	if !item.Until.IsZero() {
 		asked.grace = EndGrace
@@ -143,20 +137,24 @@ func (e *evaluation) checkItem(i int, item Item) {
 	case item.Policy == nil || len(item.Policy.Ports) == 0:
 		e.refuse("machineNotConfigured", field("machine"), "no policy guards %s: an administrator configures it first",
 			item.label())
-		return
-	case !formed:
-		return // there is nothing to compare with the rules
+	case formed: // else there is nothing to compare with the rules
+		rule, misses := nearest(item.Policy.Ports, asked)
+		for _, m := range misses {
+			e.verdict.Refusals = append(e.verdict.Refusals, m.reason(fmt.Sprintf("items[%d]", i), item, rule, asked))
+		}
+		out.Rule, out.Longest, out.Until = rule, rule.Max, e.cut(item, asked.length, rule.Max)
+		if port.Protocol == "" {
+			port.Protocol = rule.Protocol
+		}
+		e.wait(*item.Policy)
 	}
-	rule, misses := nearest(item.Policy.Ports, asked)
-	for _, m := range misses {
-		e.verdict.Refusals = append(e.verdict.Refusals, m.reason(fmt.Sprintf("items[%d]", i), item, rule, asked))
+	slices.SortFunc(port.Sources, netip.Prefix.Compare)
+	out.Target = port
+	if sound {
+		out.key = fmt.Sprintf("%q %s %q %v", port.Machine, port.Ports, port.Protocol, port.Sources)
+		out.again = "the same ports of " + item.label() + " from the same sources"
 	}
-	done := &e.verdict.Items[i]
-	done.Rule, done.Until = rule, e.cut(item, asked.length, rule.Max)
-	if done.Protocol == "" {
-		done.Protocol = rule.Protocol
-	}
-	e.wait(*item.Policy)
+	return out
 }
 
 // cut returns the end of an item that names one, cut to the longest.
@@ -240,27 +238,15 @@ func (e *evaluation) checkLength(field func(string) string, item Item) (time.Dur
 // checkDuplicates refuses an item that asks for the same as one before it.
 func (e *evaluation) checkDuplicates() {
 	seen := make(map[string]int, len(e.in.Items))
-	for i, item := range e.in.Items {
-		if !e.sound[i] {
+	for i, judged := range e.verdict.Items {
+		if judged.key == "" {
 			continue
 		}
-		covered := e.verdict.Items[i]
-		sources := slices.SortedFunc(slices.Values(covered.Sources), netip.Prefix.Compare)
-		key := fmt.Sprintf("%q %s %q %v", item.Machine, item.Ports, covered.Protocol, sources)
-		if item.Eligibility != nil {
-			key = fmt.Sprintf("role %q", item.Eligibility.ID)
-		}
-		first, ok := seen[key]
-		switch {
-		case ok && item.Eligibility != nil:
-			e.refuse("duplicateItem", fmt.Sprintf("items[%d]", i), "items[%d] asks for the same role", first)
-			continue
-		case ok:
-			e.refuse("duplicateItem", fmt.Sprintf("items[%d]", i),
-				"items[%d] asks for the same ports of %s from the same sources", first, item.label())
+		if first, ok := seen[judged.key]; ok {
+			e.refuse("duplicateItem", fmt.Sprintf("items[%d]", i), "items[%d] asks for %s", first, judged.again)
 			continue
 		}
-		seen[key] = i
+		seen[judged.key] = i
 	}
 }
 
@@ -268,7 +254,7 @@ func (item Item) label() string {
 	if item.Name != "" {
 		return item.Name
 	}
-	return string(item.Machine)
+	return string(item.Place().Machine)
 }
 
 // instant writes t as people and programs read it.

@@ -94,8 +94,8 @@ func verdict(v policy.Verdict) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "within its policy, may wait %s\n", v.Wait)
 	for i, c := range v.Items {
-		fmt.Fprintf(&b, "items[%d]: %s from %v, by the rule %s/%s from %v for %s\n", i, c.Protocol, c.Sources,
-			c.Rule.Ports, c.Rule.Protocol, c.Rule.Sources, c.Rule.Max)
+		fmt.Fprintf(&b, "items[%d]: %s from %v, by the rule %s/%s from %v for %s\n", i, port(c.Item).Protocol,
+			port(c.Item).Sources, c.Rule.Ports, c.Rule.Protocol, c.Rule.Sources, c.Rule.Max)
 	}
 	return b.String()
 }
@@ -168,14 +168,14 @@ func parseRequest(t *testing.T, text string,
 		case "item":
 			words := strings.Fields(rest)
 			_, protocol, _ := strings.Cut(words[1], "/")
-			item := policy.Item{
-				Machine: access.MachineID(words[0]), Name: words[0], Policy: policies[words[0]],
-				Ports: ports(t, words[1]), Protocol: access.Protocol(protocol),
+			item := policy.Item{Name: words[0], Policy: policies[words[0]]}
+			asked := access.PortTarget{
+				Machine: access.MachineID(words[0]), Ports: ports(t, words[1]), Protocol: access.Protocol(protocol),
 			}
 			for key, value := range pairs(t, words[2:]) {
 				switch key {
 				case "from":
-					item.Sources = prefixes(t, value)
+					asked.Sources = prefixes(t, value)
 				case "for":
 					item.Duration = length(t, value)
 				case "until":
@@ -184,6 +184,7 @@ func parseRequest(t *testing.T, text string,
 					t.Fatalf("%q is not known", key)
 				}
 			}
+			item.Target = asked
 			in.Items = append(in.Items, item)
 		default:
 			t.Fatalf("%q is not known", word)

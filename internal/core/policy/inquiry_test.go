@@ -220,7 +220,7 @@ func TestPatternsAreBoundedByTheirPrograms(t *testing.T) {
 	in := policy.Input{Justification: f.Justification}
 	for i := range 20 {
 		in.Items = append(in.Items,
-			policy.Item{Policy: &access.MachinePolicy{
+			policy.Item{Item: access.Item{Target: access.PortTarget{}}, Policy: &access.MachinePolicy{
 				Justification: access.JustificationRule{Pattern: fmt.Sprintf("(.{0,400}%d)", i)},
 			}})
 	}

@@ -84,13 +84,11 @@ func nearest(rules []access.PortRule, a ask) (access.PortRule, []miss) {
 	return best, bestMisses
 }
 
-// Longest returns for how long a policy lets these ports be opened for these sources, by whichever of its rules lets
-// them longest, and 0 where none does.
-func Longest(p access.MachinePolicy, ports access.PortRange, protocol access.Protocol,
-	sources []netip.Prefix,
-) (longest time.Duration) {
+// Longest returns for how long a policy lets the port be opened, by whichever of its rules lets it longest, and 0 where
+// none does.
+func Longest(p access.MachinePolicy, port access.PortTarget) (longest time.Duration) {
 	for _, rule := range p.Ports {
-		if len(ask{ports: ports, protocol: protocol, sources: sources}.misses(rule)) == 0 {
+		if len(ask{ports: port.Ports, protocol: port.Protocol, sources: port.Sources}.misses(rule)) == 0 {
 			longest = max(longest, rule.Max)
 		}
 	}

@@ -39,19 +39,27 @@ func drawPorts(t *rapid.T) access.PortRange {
 }
 
 func drawItem(t *rapid.T, p *access.MachinePolicy) policy.Item {
-	return policy.Item{
-		Machine: "m", Policy: p, Ports: drawPorts(t),
-		Protocol: rapid.SampledFrom([]access.Protocol{"", access.TCP, access.UDP, access.AnyProtocol}).Draw(t,
-			"asked protocol"),
-		Sources:  rapid.SliceOfN(rapid.Custom(drawPrefix), 1, 2).Draw(t, "sources"),
+	return policy.Item{Policy: p, Item: access.Item{
+		Target: access.PortTarget{
+			Machine: "m", Ports: drawPorts(t),
+			Protocol: rapid.SampledFrom([]access.Protocol{"", access.TCP, access.UDP, access.AnyProtocol}).Draw(t,
+				"asked protocol"),
+			Sources: rapid.SliceOfN(rapid.Custom(drawPrefix), 1, 2).Draw(t, "sources"),
+		},
 		Duration: time.Duration(rapid.IntRange(1, 5).Draw(t, "minutes")) * time.Minute,
-	}
+	}}
+}
+
+// port returns what an item asks for as a port.
+func port(item access.Item) access.PortTarget {
+	return item.Target.(access.PortTarget) //nolint:errcheck,forcetypeassert // the tests that ask made it
 }
 
 // covered is the definition, address by address and port by port.
-func covered(rule access.PortRule, item policy.Item, protocol access.Protocol) bool {
-	for port := item.Ports.First; port <= item.Ports.Last; port++ {
-		if port < rule.Ports.First || port > rule.Ports.Last {
+func covered(rule access.PortRule, item access.Item, protocol access.Protocol) bool {
+	asked := port(item)
+	for n := asked.Ports.First; n <= asked.Ports.Last; n++ {
+		if n < rule.Ports.First || n > rule.Ports.Last {
 			return false
 		}
 	}
@@ -60,7 +68,7 @@ func covered(rule access.PortRule, item policy.Item, protocol access.Protocol) b
 			return false
 		}
 	}
-	for _, source := range item.Sources {
+	for _, source := range asked.Sources {
 		if len(rule.Sources) > 0 && !slices.ContainsFunc(rule.Sources, func(outer netip.Prefix) bool {
 			for a := source.Addr(); source.Contains(a); a = a.Next() {
 				if !outer.Contains(a) {
@@ -80,29 +88,30 @@ func TestEvaluateEqualsOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPolicy(t)
 		item := drawItem(t, &p)
+		asked := port(item.Item)
 		now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 		v := policy.Evaluate(policy.Input{Items: []policy.Item{item}}, now)
 		want := slices.ContainsFunc(p.Ports, func(rule access.PortRule) bool {
-			if item.Protocol == "" {
+			if asked.Protocol == "" {
 				return slices.ContainsFunc(rule.Protocol.Transports(),
-					func(tr access.Protocol) bool { return covered(rule, item, tr) })
+					func(tr access.Protocol) bool { return covered(rule, item.Item, tr) })
 			}
-			return covered(rule, item, item.Protocol)
+			return covered(rule, item.Item, asked.Protocol)
 		})
 		if want != (len(v.Refusals) == 0) {
 			t.Fatalf("%+v against %+v: %v", item, p, v.Refusals)
 		}
 		if want {
 			got := v.Items[0]
-			if !covered(got.Rule, item,
-				got.Protocol) || !slices.ContainsFunc(p.Ports,
+			if !covered(got.Rule, item.Item,
+				port(got.Item).Protocol) || got.Longest != got.Rule.Max || !slices.ContainsFunc(p.Ports,
 				func(r access.PortRule) bool { return r.Ports == got.Rule.Ports && r.Max == got.Rule.Max }) {
 				t.Fatalf("%+v is said to be covered as %+v", item, got)
 			}
 			shorter := item
 			shorter.Duration = time.Minute
-			shorter.Ports.Last = shorter.Ports.First
-			shorter.Sources = item.Sources[:1]
+			asked.Ports.Last, asked.Sources = asked.Ports.First, asked.Sources[:1]
+			shorter.Target = asked
 			if less := policy.Evaluate(policy.Input{Items: []policy.Item{shorter}}, now); len(less.Refusals) > 0 {
 				t.Fatalf("less than what is allowed is refused: %v", less.Refusals)
 			}
@@ -139,10 +148,12 @@ func TestEvaluateTooManyItems(t *testing.T) {
 	if len(v.Refusals) != 1 || v.Refusals[0].Code != "tooManyItems" {
 		t.Errorf("%v", v.Refusals)
 	}
-	many := policy.Item{
-		Machine: "m", Ports: access.SinglePort(22), Sources: make([]netip.Prefix, access.MaxSources+1),
+	many := policy.Item{Item: access.Item{
+		Target: access.PortTarget{
+			Machine: "m", Ports: access.SinglePort(22), Sources: make([]netip.Prefix, access.MaxSources+1),
+		},
 		Duration: time.Hour,
-	}
+	}}
 	v = policy.Evaluate(policy.Input{Items: []policy.Item{many}}, time.Now())
 	if len(v.Refusals) != 2 || v.Refusals[0].Code != "tooManySources" || v.Refusals[1].Code != "machineNotConfigured" {
 		t.Errorf("%v", v.Refusals)
@@ -158,8 +169,13 @@ func BenchmarkEvaluate(b *testing.B) {
 		}
 	}
 	in := policy.Input{Justification: "rotate the certificates", Items: []policy.Item{{
-		Machine: "m", Policy: &p, Ports: access.SinglePort(22),
-		Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.5/32")}, Duration: time.Hour,
+		Policy: &p, Item: access.Item{
+			Target: access.PortTarget{
+				Machine: "m", Ports: access.SinglePort(22),
+				Sources: []netip.Prefix{netip.MustParsePrefix("203.0.113.5/32")},
+			},
+			Duration: time.Hour,
+		},
 	}}}
 	now := time.Now()
 	b.ReportAllocs()

@@ -7,20 +7,24 @@ import (
 )
 
 // checkRole looks at item i, which asks for a role.
-func (e *evaluation) checkRole(i int, item Item) {
+func (e *evaluation) checkRole(i int, item Item, role access.RoleTarget) Judged {
 	field := func(name string) string { return fmt.Sprintf("items[%d].%s", i, name) }
-	e.verdict.Items = append(e.verdict.Items,
-		Covered{Rule: access.PortRule{Max: item.Eligibility.Max}, Until: item.Until})
-	e.sound = append(e.sound, true)
+	eligible := item.Eligibility
+	if eligible == nil {
+		e.refuse("notEligible", field("role"), "nobody is eligible for %s: an administrator makes that so first", role)
+		return Judged{Item: item.Item}
+	}
+	out := Judged{
+		Item: item.Item, Longest: eligible.Max, key: fmt.Sprintf("role %q", eligible.ID), again: "the same role",
+	}
 	e.wait(*item.Policy)
 	length, name := e.checkLength(field, item)
 	if length == 0 {
-		return
+		return out
 	}
-	eligible := item.Eligibility
 	switch {
 	case !item.Until.IsZero() && length <= eligible.Max+EndGrace:
-		e.verdict.Items[i].Until = e.cut(item, length, eligible.Max)
+		out.Until = e.cut(item, length, eligible.Max)
 		length = min(length, eligible.Max)
 	case length > eligible.Max:
 		e.refuse("durationTooLong", field(name), "%s can be activated for at most %s, not for %s", item.Name,
@@ -34,6 +38,7 @@ func (e *evaluation) checkRole(i int, item Item) {
 		e.refuse("eligibilityEnds", field(name), "%s can be activated until %s, not until %s", item.Name,
 			instant(eligible.End), instant(end))
 	}
+	return out
 }
 
 // ValidateEligibility gives every reason for which e cannot be written; none where it can. Who is named in its rule,

@@ -34,7 +34,10 @@ func TestEvaluateRole(t *testing.T) {
 	later.ID, later.Start = "e3", now.Add(time.Hour)
 	item := func(e access.Eligibility, d time.Duration) policy.Item {
 		terms := e.Terms()
-		return policy.Item{Eligibility: &e, Name: "Contributor", Policy: &terms, Duration: d}
+		target := access.RoleTarget{Eligibility: e.ID, Name: "Contributor"}
+		return policy.Item{
+			Item: access.Item{Target: target, Duration: d}, Eligibility: &e, Name: "Contributor", Policy: &terms,
+		}
 	}
 	for _, c := range []struct {
 		name string
@@ -85,6 +88,11 @@ func TestEvaluateRole(t *testing.T) {
 			"twice the same",
 			policy.Input{Items: []policy.Item{item(contributor, time.Hour), item(contributor, 2*time.Hour)}},
 			[]string{"items[1] duplicateItem"},
+		},
+		{
+			"without an eligibility",
+			policy.Input{Items: []policy.Item{{Item: access.Item{Target: access.RoleTarget{}, Duration: time.Hour}}}},
+			[]string{"items[0].role notEligible"},
 		},
 		{
 			"texts",
@@ -145,10 +153,9 @@ func TestEndALittleBeyondTheLongestIsCutToIt(t *testing.T) {
 	role := access.Eligibility{ID: "e", Max: 3 * time.Hour}
 	roleTerms := role.Terms()
 	port := func(source string) policy.Item {
-		return policy.Item{
-			Machine: "m", Policy: &terms, Ports: access.SinglePort(22),
-			Sources: []netip.Prefix{netip.MustParsePrefix(source)},
-		}
+		return policy.Item{Policy: &terms, Item: access.Item{Target: access.PortTarget{
+			Machine: "m", Ports: access.SinglePort(22), Sources: []netip.Prefix{netip.MustParsePrefix(source)},
+		}}}
 	}
 	for name, c := range map[string]struct {
 		item    policy.Item
@@ -158,7 +165,9 @@ func TestEndALittleBeyondTheLongestIsCutToIt(t *testing.T) {
 		"a port":           {port("192.0.2.1/32"), now, 3 * time.Hour},
 		"a port, later":    {port("192.0.2.1/32"), now.Add(time.Hour), 3 * time.Hour},
 		"by the wide rule": {port("203.0.113.1/32"), now, 8 * time.Hour},
-		"a role":           {policy.Item{Eligibility: &role, Policy: &roleTerms}, now, 3 * time.Hour},
+		"a role": {policy.Item{
+			Item: access.Item{Target: access.RoleTarget{Eligibility: "e"}}, Eligibility: &role, Policy: &roleTerms,
+		}, now, 3 * time.Hour},
 	} {
 		for beyond, want := range map[time.Duration]time.Duration{
 			-time.Second: -time.Second, 0: 0, time.Microsecond: 0, time.Second: 0, policy.EndGrace: 0,

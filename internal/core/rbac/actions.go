@@ -1,11 +1,13 @@
 package rbac
 
+import "github.com/postern-dev/postern/internal/core/access"
+
 // The actions of Azure's own providers that Postern checks.
 const (
 	PoliciesRead     = "Microsoft.Security/locations/jitNetworkAccessPolicies/read"
 	PoliciesWrite    = "Microsoft.Security/locations/jitNetworkAccessPolicies/write"
 	PoliciesDelete   = "Microsoft.Security/locations/jitNetworkAccessPolicies/delete"
-	PoliciesInitiate = "Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action" // to request access
+	PoliciesInitiate = access.InitiateAction // to request access
 
 	MachinesRead   = "Microsoft.Compute/virtualMachines/read"
 	MachinesWrite  = "Microsoft.Compute/virtualMachines/write"
@@ -27,7 +29,7 @@ const (
 	RoleDefinitionsDelete = "Microsoft.Authorization/roleDefinitions/delete"
 
 	// RoleActivate is never asked for, since the eligibility is the right: it names the attempt, and bounds tokens.
-	RoleActivate       = "Microsoft.Authorization/roleAssignmentScheduleRequests/write"
+	RoleActivate       = access.ActivateAction
 	EligibilitiesRead  = "Microsoft.Authorization/roleEligibilitySchedules/read"
 	EligibilitiesWrite = "Microsoft.Authorization/roleEligibilityScheduleRequests/write" // and to take them away
 

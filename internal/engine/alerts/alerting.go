@@ -161,7 +161,7 @@ func tell(ctx context.Context, w *engine.Work, a alert.Alert, change alert.Chang
 		},
 	}
 	if a.Subject.Machine != "" {
-		n.Subject.Items = []engine.SubjectItem{{Machine: a.Subject.Name}}
+		n.Subject.Items = []access.NoticeItem{{Machine: a.Subject.Name}}
 		p, err := w.Tx.GuardOf(ctx, a.Subject.Machine)
 		switch {
 		case err == nil:

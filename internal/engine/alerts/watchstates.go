@@ -171,7 +171,7 @@ func findUnproven(ctx context.Context, r engine.Reader, tenant access.TenantID, 
 	if !rule.Enabled {
 		return nil
 	}
-	grants, err := engine.ToTheEnd(func(g access.Grant) access.MachineID { return g.Machine },
+	grants, err := engine.ToTheEnd(func(g access.Grant) access.MachineID { return g.Place().Machine },
 		func(after access.MachineID) ([]access.Grant, error) {
 			return r.UnprovenGrants(ctx, tenant, now.Add(-minutes(rule.Threshold)), after, engine.MostStates)
 		})
@@ -179,11 +179,12 @@ func findUnproven(ctx context.Context, r engine.Reader, tenant access.TenantID, 
 		return fmt.Errorf("read unproven grants: %w", err)
 	}
 	for _, g := range grants {
-		k := alert.Key{Tenant: tenant, Rule: rule.ID, Key: string(g.Machine)}
+		machine := g.Place().Machine
+		k := alert.Key{Tenant: tenant, Rule: rule.ID, Key: string(machine)}
 		f := alert.Finding{
-			Key: k.Key, Subject: alert.Subject{Machine: g.Machine}, At: now,
+			Key: k.Key, Subject: alert.Subject{Machine: machine}, At: now,
 			Count: int64(now.Sub(g.EndedAt) / time.Minute),
-			Detail: fmt.Sprintf("port %s for %s ended at %s, and no agent has seen it gone", g.Ports, g.PrincipalName,
+			Detail: fmt.Sprintf("%s for %s ended at %s, and no agent has seen it gone", g.Target.Title(), g.PrincipalName,
 				g.EndedAt.UTC().Format(time.RFC3339)),
 		}
 		if f.Evidence, err = evidenceOf(ctx, r, engine.EventFilter{Request: g.Request}); err != nil {

@@ -343,7 +343,7 @@ func stillActive(d ApplicationDetail) error {
 	for _, g := range d.Live[:min(len(d.Live), 10)] {
 		refusal.Reasons = append(refusal.Reasons, access.Reason{
 			Code: "activationLive",
-			Message: fmt.Sprintf("%s of %s is %s until %s", g.Role.Name, g.PrincipalName, g.State,
+			Message: fmt.Sprintf("%s of %s is %s until %s", g.Target.Title(), g.PrincipalName, g.State,
 				g.End.UTC().Format(time.RFC3339)),
 		})
 	}

@@ -36,46 +36,6 @@ func (e *Service) NewJudge(ctx context.Context, r engine.Reader, now time.Time) 
 	}, err
 }
 
-// Unheld says why the holder of a grant has no right to it any more; empty where they have.
-func (j *Judge) Unheld(ctx context.Context, g access.Grant) (string, error) {
-	m, err := j.Names.Site(ctx, g.Role, g.Machine)
-	if err != nil || m.Resource == "" { // the machine was deleted, and its grants end with it
-		return "", err
-	}
-	why, err := lostRight(ctx, j.R, j.Dir, g, m, j.Now)
-	if why != "" {
-		why = "its holder may not ask for it any more: " + why
-	}
-	return why, err
-}
-
-// Outlawed is unheld, and also says where the policy of the machine would not allow the grant any more.
-func (j *Judge) Outlawed(ctx context.Context, g access.Grant) (string, error) {
-	if g.Role.IsZero() {
-		m, err := j.Names.Machine(ctx, g.Machine)
-		if err != nil {
-			return "", err
-		}
-		if m.ID == "" {
-			return "the machine was deleted", nil
-		}
-		entry, err := j.Entry(ctx, m)
-		switch {
-		case err != nil:
-			return "", err
-		case entry == nil:
-			return unguarded, nil
-		}
-		if why := outside(*entry, m.Name, g); why != "" {
-			return why, nil
-		}
-	}
-	return j.Unheld(ctx, g)
-}
-
-// unguarded is why grants end on a machine that no policy names any more.
-const unguarded = "no policy guards the machine any more"
-
 // Entry gives what the policy says of a machine, with prefixes in the place of names of networks.
 func (j *Judge) Entry(ctx context.Context, m access.Machine) (*access.MachinePolicy, error) {
 	if entry, ok := j.entries[m.ID]; ok {

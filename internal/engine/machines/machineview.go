@@ -98,7 +98,8 @@ func (e *Service) WithActivity(ctx context.Context, c engine.Caller, machines []
 				return fmt.Errorf("read grants: %w", err)
 			}
 			for _, g := range grants {
-				seen[g.Machine].Live = append(seen[g.Machine].Live, g)
+				on := seen[g.Place().Machine]
+				on.Live = append(on.Live, g)
 			}
 			held, err := r.NotClosedOn(ctx, ids, may.Now)
 			if err != nil {
@@ -106,7 +107,8 @@ func (e *Service) WithActivity(ctx context.Context, c engine.Caller, machines []
 			}
 			for _, h := range held {
 				a := records.AccessOf(h, access.Machine{}, may.Now)
-				seen[a.Grant.Machine].NotClosed = append(seen[a.Grant.Machine].NotClosed, a)
+				on := seen[a.Grant.Place().Machine]
+				on.NotClosed = append(on.NotClosed, a)
 			}
 			return nil
 		})

@@ -203,14 +203,14 @@ func (in *reporting) observations(ctx context.Context, seen []access.Observation
 	}
 	of := make([]access.MachineID, 0, len(named))
 	for _, g := range named {
-		of = append(of, g.Machine)
+		of = append(of, g.Place().Machine)
 	}
 	if err := in.meet(ctx, of); err != nil {
 		return err
 	}
 	grants := make(map[access.GrantID]access.Grant, len(named))
 	for _, g := range named {
-		if in.guards(g.Machine) && g.ClosedAt.IsZero() {
+		if in.guards(g.Place().Machine) && g.ClosedAt.IsZero() {
 			grants[g.ID] = g
 		}
 	}
@@ -287,7 +287,7 @@ func (in *reporting) foreign(ctx context.Context, o access.Observation) error {
 	case err != nil:
 		return fmt.Errorf("read grant: %w", err)
 	}
-	m, err := in.Machine(ctx, g.Machine)
+	m, err := in.Machine(ctx, g.Place().Machine)
 	if err != nil || m.ID == "" || m.Agent == in.agent.ID {
 		return err
 	}
@@ -364,7 +364,7 @@ func (in *reporting) observe(ctx context.Context, g access.Grant, o access.Obser
 		return g, err
 	}
 	if o.Status == access.StatusOpen && next.State == access.GrantActive && g.State != access.GrantActive {
-		return next, in.accessed(ctx, g.Machine)
+		return next, in.accessed(ctx, g.Place().Machine)
 	}
 	return next, nil
 }

@@ -26,12 +26,11 @@ type Access struct {
 // AccessOf gives what was held, as it stands at now.
 func AccessOf(h engine.Held, m access.Machine, now time.Time) Access {
 	if h.ByCode() {
-		return byCode(h.Use, engine.NameOf(m, h.Use.Request.Items[0].Machine), now)
+		return byCode(h.Use, m, now)
 	}
 	g := h.Grant
 	a := Access{
-		GrantDetail: engine.GrantDetail{Grant: g, MachineName: engine.NameOf(m, g.Machine)}, From: g.Start,
-		Until: g.End, Seen: !g.OpenedAt.IsZero(),
+		GrantDetail: engine.DetailOf(g, m), From: g.Start, Until: g.End, Seen: !g.OpenedAt.IsZero(),
 	}
 	if a.Seen {
 		a.From = g.OpenedAt
@@ -46,19 +45,18 @@ func AccessOf(h engine.Held, m access.Machine, now time.Time) Access {
 }
 
 // byCode gives the use of a code in the form of a grant.
-func byCode(u engine.CodeUse, machine string, now time.Time) Access {
+func byCode(u engine.CodeUse, m access.Machine, now time.Time) Access {
 	r, item := u.Request, u.Request.Items[0]
 	g := access.Grant{
-		Request: r.ID, Tenant: r.Tenant, Principal: r.Requester, PrincipalName: r.RequesterName, Machine: item.Machine,
-		Ports: item.Ports, Protocol: item.Protocol,
-		Sources: item.Sources, Start: u.Opened, End: u.Over, OpenedAt: u.Opened, State: access.GrantActive,
+		Request: r.ID, Tenant: r.Tenant, Principal: r.Requester, PrincipalName: r.RequesterName, Target: item.Target,
+		Start: u.Opened, End: u.Over, OpenedAt: u.Opened, State: access.GrantActive,
 		CreatedAt: r.CreatedAt,
 	}
 	if !now.Before(u.Over) {
 		g.State, g.EndedAt = access.GrantExpired, u.Over
 	}
 	return Access{
-		GrantDetail: engine.GrantDetail{Grant: g, MachineName: machine}, From: u.Opened, Until: u.Over,
+		GrantDetail: engine.DetailOf(g, m), From: u.Opened, Until: u.Over,
 		Seen: true, ByCode: true,
 	}
 }
@@ -133,14 +131,12 @@ func (e *Service) NotClosed(ctx context.Context, c engine.Caller, f engine.NotCl
 			list, err = engine.Visible(p,
 				func(p engine.Page) (engine.Listed[engine.Held], error) { return r.NotClosed(ctx, f, p) },
 				func(h engine.Held) (Access, bool, error) {
-					tenant, principal, id := h.Grant.Tenant, h.Grant.Principal, h.Grant.Machine
-					if h.ByCode() {
-						tenant, principal, id = h.Use.Request.Tenant, h.Use.Request.Requester, h.Use.Request.Items[0].Machine
-					}
-					m, err := names.Machine(ctx, id)
-					mine := may.Owns(principal, rbac.GrantsRead,
-						engine.ScopeOf(m)) || may.Reaches(tenant, engine.ScopeOf(m), scopes)
-					return AccessOf(h, m, may.Now), mine, err
+					a := AccessOf(h, access.Machine{}, may.Now)
+					m, err := names.Machine(ctx, a.Grant.Place().Machine)
+					a.GrantDetail = engine.DetailOf(a.Grant, m)
+					mine := may.Owns(a.Grant.Principal, rbac.GrantsRead,
+						engine.ScopeOf(m)) || may.Reaches(a.Grant.Tenant, engine.ScopeOf(m), scopes)
+					return a, mine, err
 				})
 			return err
 		})
@@ -162,9 +158,8 @@ func (e *Service) NeverUsed(ctx context.Context, c engine.Caller, since time.Tim
 				return r.NeverUsedGrants(ctx, c.Tenant, since, p)
 			},
 				func(g access.Grant) (engine.GrantDetail, bool, error) {
-					m, err := names.Site(ctx, g.Role, g.Machine)
-					return engine.GrantDetail{Grant: g, MachineName: engine.NameOf(m, g.Machine)},
-						engine.Covered(engine.ScopeOf(m), scopes), err
+					m, err := names.Site(ctx, g.Target)
+					return engine.DetailOf(g, m), engine.Covered(engine.ScopeOf(m), scopes), err
 				})
 			return err
 		})

@@ -108,7 +108,7 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, i
 		Start: access.Instant(in.Start), Justification: in.Justification, Ticket: in.Ticket,
 	}
 	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
-	var places []place
+	var sites []access.Machine
 	for _, ref := range in.Roles {
 		one, err := pickEligible(may, eligible, ref)
 		if err != nil {
@@ -117,17 +117,16 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, i
 		if !c.Bounds.Cover(rbac.RoleActivate, one.Eligibility.Scope) {
 			return RequestDetail{}, engine.OutOfBounds(rbac.RoleActivate, one.Eligibility.Scope)
 		}
-		judged, item := activation(one.Eligibility, one.AsRole())
-		judged.Duration, judged.Until = in.Duration, in.Until
-		item.Duration, item.Until = in.Duration.Truncate(time.Microsecond), access.Instant(in.Until)
-		if len(request.Items) > 0 && !request.Items[0].Role.Scope.Equal(item.Role.Scope) {
+		role := one.AsRole()
+		item := activation(one.Eligibility, role)
+		item.Duration, item.Until = in.Duration, in.Until
+		if len(sites) > 0 && !sites[0].Resource.Equal(role.Scope) {
 			return RequestDetail{}, access.Fault(access.KindInvalid, "severalScopes",
-				"one request activates roles at one scope: make another one for %s", item.Role)
+				"one request activates roles at one scope: make another one for %s", role)
 		}
 		request.Tenant, request.RequesterName = one.Eligibility.Tenant, may.Name(one.Eligibility.Tenant)
-		request.Items = append(request.Items, item)
-		asked.Items = append(asked.Items, judged)
-		places = append(places, place{machine: engine.SiteOf(item.Role)})
+		asked.Items = append(asked.Items, item)
+		sites = append(sites, engine.RoleSite(role))
 	}
 	if owner := may.Dir.Owner(in.Resource); owner != "" && owner != request.Tenant && !may.IsHome(owner) {
 		return RequestDetail{}, access.Fault(access.KindForbidden, "subscriptionOfAnother",
@@ -139,10 +138,8 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, i
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	for i := range request.Items {
-		request.Items[i].Until = access.Instant(verdict.Items[i].Until)
-	}
-	d, err := e.file(ctx, tx, may, request, asked, places, verdict)
+	request.Items = kept(verdict)
+	d, err := e.file(ctx, tx, may, request, asked, sites, verdict)
 	if err != nil {
 		return d, err
 	}
@@ -173,13 +170,13 @@ func ChosenID(ctx context.Context, r engine.Reader, id access.RequestID) (access
 		id)
 }
 
-// activation gives the item that asks for a role, as it is judged and as it is kept, without its times.
-func activation(e access.Eligibility, role access.Role) (policy.Item, access.Item) {
+// activation returns the item that asks for a role, as it is judged, without its times.
+func activation(e access.Eligibility, role access.RoleTarget) policy.Item {
 	terms := e.Terms()
 	return policy.Item{
-		Eligibility: &e, Name: role.String(),
-		Policy: &terms,
-	}, access.Item{Role: role, PolicyRevision: e.Revision}
+		Item:        access.Item{Target: role, PolicyRevision: e.Revision},
+		Eligibility: &e, Name: role.String(), Policy: &terms,
+	}
 }
 
 // notEligibleFor refuses an activation, and says where the caller needs none.

@@ -23,7 +23,7 @@ type ask struct {
 	address       string
 	items         []access.Item
 	entries       []*access.MachinePolicy // by item
-	eligibilities []access.Eligibility    // by item, where it asks for roles
+	eligibilities []*access.Eligibility   // by item; nil where it is asked by a policy
 	machines      []access.Machine        // by item
 	justification string
 	ticket        string
@@ -115,7 +115,7 @@ func (a ask) unmet(i int, choice policy.Choice, err error, now time.Time) (acces
 		reason.Code, reason.Message = "ruleFailed", fmt.Sprintf(
 			"the policy's approval rule for %s cannot be evaluated, so nothing is opened: %v", name, err)
 	case choice.Beyond:
-		return a.chains[i].tooLong(a.what(i)), true
+		return a.chains[i].tooLong(a.items[i].Target.Label(name)), true
 	case choice.None.IsZero():
 		return reason, false
 	case choice.None.Equal(now):
@@ -127,15 +127,6 @@ func (a ask) unmet(i int, choice policy.Choice, err error, now time.Time) (acces
 			name, choice.None.UTC().Format(time.RFC3339))
 	}
 	return reason, true
-}
-
-// what names item i.
-func (a ask) what(i int) string {
-	item := a.items[i]
-	if !item.Role.IsZero() {
-		return item.Role.String()
-	}
-	return "port " + item.Ports.String() + " of " + a.machines[i].Name
 }
 
 // add puts item under the approval of its case, which items of one case share.
@@ -150,19 +141,13 @@ func (out *chosen) add(c access.Case, item int) {
 }
 
 func (a ask) facts(i int, groups []string, now time.Time) policy.Facts {
-	item := a.items[i]
-	f := policy.Facts{
-		Requester: a.requester, RequesterName: a.requesterName, Groups: groups, Address: a.address,
-		Machine: a.machines[i],
-		Ports:   item.Ports, Protocol: item.Protocol, Duration: a.chains[i].Length(), Justification: a.justification,
-		Ticket: a.ticket,
-		Start:  a.start, Now: cmp.Or(a.asked, now), Windows: a.ahead(i, now), Beyond: a.chains[i].Beyond(),
-	}
+	f := factsOf(a.items[i].Target)
+	f.Requester, f.RequesterName, f.Groups, f.Address = a.requester, a.requesterName, groups, a.address
+	f.Machine, f.Justification, f.Ticket = a.machines[i], a.justification, a.ticket
+	f.Duration, f.Windows, f.Beyond = a.chains[i].Length(), a.ahead(i, now), a.chains[i].Beyond()
+	f.Now, f.Start = cmp.Or(a.asked, now), a.start
 	if f.Start.IsZero() {
 		f.Start = now
-	}
-	for _, s := range item.Sources {
-		f.Sources = append(f.Sources, s.String())
 	}
 	return f
 }

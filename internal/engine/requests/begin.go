@@ -72,7 +72,7 @@ func unapproved(ctx context.Context, j *machines.Judge, g access.Grant) (why str
 // agreedEnd gives the end up to which a request asked for what became a grant; zero where it asked for no such thing.
 func agreedEnd(request access.Request, g access.Grant) (end time.Time) {
 	for _, item := range request.Items {
-		if siteKey(item) != access.SiteOf(g.Machine, g.Role) || item.Ports != g.Ports || item.Protocol != g.Protocol {
+		if !item.Target.Alike(g.Target) {
 			continue
 		}
 		asked := item.Until
@@ -156,31 +156,15 @@ func asks(rule access.Rule) bool {
 
 // again gives what a grant would be asked for by, with what guards it now; nil where nothing does.
 func again(ctx context.Context, j *machines.Judge, g access.Grant) (a ask, err error) {
-	item := access.Item{
-		Role: g.Role, Machine: g.Machine, Ports: g.Ports, Protocol: g.Protocol, Sources: g.Sources,
-		Until: g.End,
-	}
+	item := access.Item{Target: g.Target, Until: g.End}
 	a = ask{tenant: g.Tenant, requester: g.Principal, items: []access.Item{item}, start: g.Start}
-	m, err := j.Names.Site(ctx, g.Role, g.Machine)
+	site, err := j.Names.Site(ctx, g.Target)
 	if err != nil {
 		return a, err
 	}
-	a.machines = []access.Machine{m}
-	if g.Role.IsZero() {
-		entry, err := j.Entry(ctx, m)
-		if err == nil && entry != nil {
-			a.longest = []time.Duration{policy.Longest(*entry, item.Ports, item.Protocol, item.Sources)}
-		}
-		a.entries = []*access.MachinePolicy{entry}
-		return a, err
-	}
-	eligibility, err := engine.EligibilityOf(ctx, j.R, g.Tenant, g.Role)
-	if err != nil {
-		return a, fmt.Errorf("read eligibility: %w", err)
-	}
-	terms := eligibility.Terms()
-	a.entries, a.longest = []*access.MachinePolicy{&terms}, []time.Duration{eligibility.Max}
-	return a, nil
+	terms, longest, err := standing(ctx, j, g, site)
+	a.machines, a.entries, a.longest = []access.Machine{site}, []*access.MachinePolicy{terms}, []time.Duration{longest}
+	return a, err
 }
 
 // chain finds the chain that a grant is part of. What people agreed to is left out: they were shown what it is joined

@@ -200,7 +200,7 @@ func mayReview(ctx context.Context, may engine.Rights, names *engine.NameCache, 
 	}
 	approver := isApprover(may.Dir, request, may.Caller.Principal)
 	for _, item := range request.Items {
-		m, err := names.Machine(ctx, item.Machine)
+		m, err := names.Machine(ctx, item.Place().Machine)
 		if err != nil {
 			return false, err
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/engine"
-	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 // Chain is how long an item of a request would be open without a break, with what its requester has, had or will have
@@ -92,8 +91,7 @@ func chainOf(ctx context.Context, r engine.Reader, a ask, i int, now time.Time) 
 	}
 	alone := true
 	for k, other := range a.items {
-		if k != i && siteKey(other) == siteKey(
-			item) && other.Ports.Overlaps(item.Ports) && other.Protocol.Overlaps(item.Protocol) {
+		if k != i && other.Target.Overlaps(item.Target) {
 			alone = false
 			asked = append(asked, a.windowsOf(k, now)...)
 		}
@@ -126,12 +124,10 @@ func (a ask) around(i int, first, last time.Time) engine.WindowFilter {
 	item, entry := a.items[i], a.entries[i]
 	reach := a.longest[i] + entry.Apart()
 	return engine.WindowFilter{
-		Principal: a.requester, Site: siteKey(item), Ports: item.Ports, Protocol: item.Protocol,
-		After: first.Add(-reach), Before: last.Add(reach), Longest: longestOf(entry),
+		Principal: a.requester, Target: item.Target, After: first.Add(-reach), Before: last.Add(reach),
+		Longest: longestOf(entry),
 	}
 }
-
-func siteKey(item access.Item) string { return access.SiteOf(item.Machine, item.Role) }
 
 // longestOf returns how long a window can be that has not ended: a change of the policy ends those that are longer.
 func longestOf(entry *access.MachinePolicy) time.Duration {
@@ -172,13 +168,13 @@ func chainsOf(ctx context.Context, r engine.Reader, request access.Request, now 
 	const most = 50 // items
 	a := askOf(request)
 	a.items = a.items[:min(len(a.items), most)]
-	networks := machines.NetworkNames{R: r, Tenant: request.Tenant}
+	present := guardsOf(r, request.Tenant)
 	for _, item := range a.items {
-		entry, longest, err := presentLimit(ctx, r, &networks, item)
+		guard, err := present.of(ctx, item.Target)
 		if err != nil {
 			return nil, err
 		}
-		a.entries, a.longest = append(a.entries, &entry), append(a.longest, longest)
+		a.entries, a.longest = append(a.entries, &guard.terms), append(a.longest, guard.longest)
 	}
 	if request.Extends != "" {
 		g, err := r.Grant(ctx, request.Extends)
@@ -200,27 +196,4 @@ func joined(all []Chain) []Chain {
 		}
 	}
 	return out
-}
-
-// presentLimit reads what guards an item now, and the longest that it allows; 0 where it does not allow the item at
-// all.
-func presentLimit(ctx context.Context, r engine.Reader, networks *machines.NetworkNames,
-	item access.Item,
-) (access.MachinePolicy, time.Duration, error) {
-	if !item.Role.IsZero() {
-		eligibility, err := engine.EligibilityOf(ctx, r, networks.Tenant, item.Role)
-		if err != nil && !engine.IsKind(err, access.KindNotFound) {
-			return access.MachinePolicy{}, 0, fmt.Errorf("read eligibility: %w", err)
-		}
-		return eligibility.Terms(), eligibility.Max, nil
-	}
-	p, err := r.GuardOf(ctx, item.Machine)
-	if err != nil && !engine.IsKind(err, access.KindNotFound) {
-		return access.MachinePolicy{}, 0, fmt.Errorf("read policy: %w", err)
-	}
-	entry, _ := p.Of(item.Machine)
-	if entry, err = networks.Entry(ctx, entry); err != nil {
-		return entry, 0, err
-	}
-	return entry, policy.Longest(entry, item.Ports, item.Protocol, item.Sources), nil
 }

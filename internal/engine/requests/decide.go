@@ -90,7 +90,7 @@ func (e *Service) openDeciding(ctx context.Context, tx engine.Tx, may engine.Rig
 			"this request is for its own tenant to decide, whatever roles a guest has there")
 	}
 	for _, item := range request.Items {
-		m, err := d.Site(ctx, item.Role, item.Machine)
+		m, err := d.Site(ctx, item.Target)
 		if err != nil {
 			return nil, err
 		}
@@ -164,9 +164,10 @@ func (d *deciding) decide(ctx context.Context, approve bool, comment, digest str
 
 // locate adds events about the whole request, with the machine where it is about one.
 func (d *deciding) locate(ctx context.Context, events []access.Event) error {
-	first := d.request.Items[0].Machine // of a request for roles: none, and the scope is that of them all
-	one := !slices.ContainsFunc(d.request.Items, func(it access.Item) bool { return it.Machine != first })
-	m, err := d.Site(ctx, d.request.Items[0].Role, first)
+	first := d.request.Items[0].Place().Machine // of roles none, and the scope is that of them all
+	one := !slices.ContainsFunc(d.request.Items,
+		func(it access.Item) bool { return it.Place().Machine != first })
+	m, err := d.Site(ctx, d.request.Items[0].Target)
 	if err != nil {
 		return err
 	}
@@ -288,8 +289,8 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 			continue
 		}
 		events[i].Action = actionOf(next)
-		if next.ForRoles() {
-			continue // they say themselves where
+		if events[i].Machine == "" {
+			continue // it says itself where
 		}
 		m, err := d.Machine(ctx, events[i].Machine)
 		if err != nil {
@@ -309,19 +310,14 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 	return d.engine.holdGrants(ctx, d.Tx, next, grants) // behind what they supersede
 }
 
-// rightsEnd gives, for each item, when the right of its requester to ask for it ends; zero where no end is set. An
-// opening that rests on a role which is held for a while ends with it, in the kernel too.
+// rightsEnd returns, for each item, when the right of its requester to ask for it ends; zero where no end is set.
 func (d *deciding) rightsEnd(ctx context.Context) ([]time.Time, error) {
-	if d.request.ForRoles() {
-		return nil, nil
-	}
 	ends := make([]time.Time, len(d.request.Items))
 	for i, item := range d.request.Items {
-		m, err := d.Machine(ctx, item.Machine)
-		if err != nil {
+		var err error
+		if ends[i], err = d.rightEnd(ctx, item.Target); err != nil {
 			return nil, err
 		}
-		ends[i] = d.may.Dir.Until(d.request.Requester, rbac.PoliciesInitiate, engine.ScopeOf(m), d.Now)
 	}
 	return ends, nil
 }

@@ -1,6 +1,7 @@
 package requests
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -131,19 +132,14 @@ func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Right
 		return err
 	}
 	networks := machines.NetworkNames{R: r, Tenant: may.Caller.Tenant}
-	item := policy.Item{
-		Machine: m.ID, Name: m.Name, Policy: &entry, Ports: q.Ports, Protocol: q.Protocol,
-		Duration: q.Duration,
-	}
-	if item.Sources, err = networks.Prefixes(ctx, q.Sources, q.Networks); err != nil {
+	port := access.PortTarget{Machine: m.ID, Ports: q.Ports, Protocol: q.Protocol}
+	if port.Sources, err = networks.Prefixes(ctx, q.Sources, q.Networks); err != nil {
 		return err
 	}
-	if item.Duration == 0 {
-		item.Duration = time.Hour
+	if len(port.Sources) == 0 && may.Caller.Address.IsValid() {
+		port.Sources = []netip.Prefix{access.SingleAddress(may.Caller.Address)}
 	}
-	if len(item.Sources) == 0 && may.Caller.Address.IsValid() {
-		item.Sources = []netip.Prefix{access.SingleAddress(may.Caller.Address)}
-	}
+	item := access.Item{Target: port, Duration: cmp.Or(q.Duration, time.Hour)}
 	if q.Justification == "" {
 		entry.Justification = access.JustificationRule{}
 	}
@@ -151,10 +147,9 @@ func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Right
 		entry.Ticket = access.TicketRule{}
 	}
 	verdict := policy.Evaluate(policy.Input{
-		Items: []policy.Item{item}, Start: q.Start, Justification: q.Justification,
-		Ticket: q.Ticket,
-	},
-		now)
+		Items: []policy.Item{{Item: item, Name: m.Name, Policy: &entry}}, Start: q.Start,
+		Justification: q.Justification, Ticket: q.Ticket,
+	}, now)
 	for _, reason := range verdict.Refusals {
 		x.step(false, "limits", "%s", reason.Message)
 	}
@@ -162,19 +157,16 @@ func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Right
 		return nil
 	}
 	x.step(true, "limits", "port %s for %s lies within policy %s, which allows %s at the most", q.Ports,
-		engine.Span(item.Duration), p.Name, engine.Span(verdict.Items[0].Rule.Max))
+		engine.Span(item.Duration), p.Name, engine.Span(verdict.Items[0].Longest))
 	if entry.Ticket.Checked {
 		x.step(true, "limits", "the ticket would be checked by the ticket webhook, which is not asked here")
 	}
 	a := ask{
 		tenant: m.Tenant, requester: person.ID, requesterName: person.Name, justification: q.Justification,
 		ticket: q.Ticket, start: q.Start,
-		items: []access.Item{{
-			Machine: m.ID, Ports: q.Ports, Protocol: verdict.Items[0].Protocol,
-			Sources: verdict.Items[0].Sources, Duration: item.Duration,
-		}},
+		items:   kept(verdict),
 		entries: []*access.MachinePolicy{&entry}, machines: []access.Machine{m},
-		longest: []time.Duration{verdict.Items[0].Rule.Max},
+		longest: []time.Duration{verdict.Items[0].Longest},
 	}
 	if may.Caller.Address.IsValid() {
 		a.address = may.Caller.Address.String()

@@ -72,23 +72,11 @@ func (e *Service) extend(ctx context.Context, tx engine.Tx, c engine.Caller, id 
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	if !g.Role.IsZero() {
-		return e.extendRole(ctx, tx, may, g, first, in, until, checked)
-	}
-	where, err := resolveMachine(ctx, tx, may, string(m.ID), "")
+	item, err := judgedAnew(ctx, tx, may, g, m, until)
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	if where.refusal != nil {
-		return RequestDetail{}, where.refusal
-	}
-	return e.fileExtension(ctx, tx, may, g, first, in, checked, where.place, policy.Item{
-		Machine: m.ID, Name: m.Name, Policy: where.entry, Ports: g.Ports, Protocol: g.Protocol, Sources: g.Sources,
-	}, access.Item{
-		Machine: m.ID, Policy: where.place.policy, PolicyRevision: where.place.revision, Ports: g.Ports,
-		Protocol: g.Protocol,
-		Sources:  g.Sources, Until: until,
-	})
+	return e.fileExtension(ctx, tx, may, g, first, in, checked, item, m, until)
 }
 
 // sameExtension gives the request of that id by which the caller asked for more time on the grant before; nil where
@@ -112,41 +100,17 @@ func sameExtension(ctx context.Context, r engine.Reader, may engine.Rights, gran
 	return &d, err
 }
 
-// extendRole asks for a later end of the grant of a role, by the eligibility as it is now.
-func (e *Service) extendRole(ctx context.Context, tx engine.Tx, may engine.Rights, g access.Grant, first access.Request,
-	in ExtendInput, until time.Time, checked *ticketCheck,
-) (RequestDetail, error) {
-	if !may.Caller.Bounds.Cover(rbac.RoleActivate, g.Role.Scope) {
-		return RequestDetail{}, engine.OutOfBounds(rbac.RoleActivate, g.Role.Scope)
-	}
-	eligibility, err := engine.EligibilityOf(ctx, tx, g.Tenant, g.Role)
-	switch {
-	case engine.IsKind(err, access.KindNotFound):
-		return RequestDetail{}, notEligibleFor(may, EligibleRole{Role: g.Role.String()})
-	case err != nil:
-		return RequestDetail{}, fmt.Errorf("read eligibility: %w", err)
-	}
-	asked, item := activation(eligibility, g.Role)
-	item.Until = until
-	if !eligibility.End.IsZero() && until.After(eligibility.End) {
-		return RequestDetail{}, access.Fault(access.KindInvalid, "eligibilityEnds",
-			"you are eligible for %s until %s: ask for no more than that", g.Role,
-			eligibility.End.UTC().Format(time.RFC3339))
-	}
-	return e.fileExtension(ctx, tx, may, g, first, in, checked, place{machine: engine.SiteOf(g.Role)}, asked, item)
-}
-
-// fileExtension judges and files the request for a later end of a grant, whose one item is given as it is judged and as
-// it is kept.
+// fileExtension judges and files the request for a later end of a grant, whose one item is given without its times.
 func (e *Service) fileExtension(ctx context.Context, tx engine.Tx, may engine.Rights, g access.Grant,
-	first access.Request, in ExtendInput, checked *ticketCheck,
-	where place, judged policy.Item, kept access.Item,
+	first access.Request, in ExtendInput, checked *ticketCheck, judged policy.Item, site access.Machine, until time.Time,
 ) (RequestDetail, error) {
 	c := may.Caller
-	if judged.Since = g.Start; in.Until.IsZero() {
-		judged.Duration = kept.Until.Sub(g.Start)
+	item := judged.Item
+	item.Until = until
+	if in.Until.IsZero() {
+		judged.Duration = until.Sub(g.Start)
 	} else {
-		judged.Until = kept.Until
+		judged.Until = until
 	}
 	asked := policy.Input{Justification: first.Justification, Ticket: first.Ticket, Items: []policy.Item{judged}}
 	if in.Justification != "" {
@@ -160,9 +124,9 @@ func (e *Service) fileExtension(ctx context.Context, tx engine.Tx, may engine.Ri
 		return RequestDetail{}, err
 	}
 	if cut := access.Instant(verdict.Items[0].Until); !cut.IsZero() {
-		kept.Until = cut
+		item.Until = cut
 	}
-	if !kept.Until.After(g.End) {
+	if !item.Until.After(g.End) {
 		return RequestDetail{}, notLater(g)
 	}
 	id, err := ChosenID(ctx, tx, in.ID)
@@ -171,11 +135,11 @@ func (e *Service) fileExtension(ctx context.Context, tx engine.Tx, may engine.Ri
 	}
 	request := access.Request{
 		ID: id, Tenant: g.Tenant, Requester: c.Principal, RequesterName: may.Name(g.Tenant), Address: c.Address,
-		Via:     c.Via,
-		Extends: g.ID, Justification: asked.Justification, Ticket: asked.Ticket, Items: []access.Item{kept},
+		Via: c.Via, Extends: g.ID, Justification: asked.Justification, Ticket: asked.Ticket,
+		Items: []access.Item{item},
 	}
 	verdict.Wait = min(verdict.Wait, g.End.Sub(may.Now)) // there is nothing to decide once it has ended
-	return e.file(ctx, tx, may, request, asked, []place{where}, verdict)
+	return e.file(ctx, tx, may, request, asked, []access.Machine{site}, verdict)
 }
 
 // until gives the end that is asked for.

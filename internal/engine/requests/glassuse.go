@@ -71,8 +71,10 @@ func (e *Service) GlassUsed(ctx context.Context, agent access.AgentID, address n
 			Via: "agent", BreakGlass: true, Approvals: approvals,
 			Justification: u.Reason, Start: access.Instant(u.Opened),
 			Items: []access.Item{{
-				Machine: code.Machine, Ports: u.Ports, Protocol: u.Protocol,
-				Sources: []netip.Prefix{u.Source}, Duration: u.Duration.Truncate(time.Microsecond),
+				Target: access.PortTarget{
+					Machine: code.Machine, Ports: u.Ports, Protocol: u.Protocol, Sources: []netip.Prefix{u.Source},
+				},
+				Duration: u.Duration.Truncate(time.Microsecond),
 			}},
 		}, actor, 0, now)
 		request.State, request.DecidedAt = access.RequestApproved, now // on the machine, by the code

@@ -15,7 +15,7 @@ func (e *Service) Grant(ctx context.Context, c engine.Caller, id access.GrantID)
 	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.GrantsRead, Grant: id},
 		func(r engine.Reader, may engine.Rights) error {
 			g, m, err := findGrant(ctx, r, may, id)
-			d = engine.GrantDetail{Grant: g, MachineName: engine.NameOf(m, g.Machine)}
+			d = engine.DetailOf(g, m)
 			return err
 		})
 	return d, err
@@ -63,10 +63,10 @@ func (e *Service) Grants(ctx context.Context, c engine.Caller, f engine.GrantFil
 			list, err = engine.Visible(p,
 				func(p engine.Page) (engine.Listed[access.Grant], error) { return r.Grants(ctx, f, p) },
 				func(g access.Grant) (engine.GrantDetail, bool, error) {
-					m, err := names.Site(ctx, g.Role, g.Machine)
+					m, err := names.Site(ctx, g.Target)
 					mine := may.Owns(g.Principal, rbac.GrantsRead,
 						engine.ScopeOf(m)) || may.Reaches(g.Tenant, engine.ScopeOf(m), scopes)
-					return engine.GrantDetail{Grant: g, MachineName: engine.NameOf(m, g.Machine)}, mine, err
+					return engine.DetailOf(g, m), mine, err
 				})
 			return err
 		})
@@ -99,7 +99,7 @@ func (e *Service) Revoke(ctx context.Context, c engine.Caller, id access.GrantID
 					return refusal
 				}
 			}
-			d = engine.GrantDetail{Grant: g, MachineName: engine.NameOf(m, g.Machine)}
+			d = engine.DetailOf(g, m)
 			if g.State == access.GrantRevoked {
 				return nil
 			}
@@ -130,7 +130,7 @@ func findGrant(ctx context.Context, r engine.Reader, may engine.Rights,
 		return access.Grant{}, access.Machine{}, fmt.Errorf("read grant: %w", err)
 	}
 	names := engine.NameCache{R: r}
-	m, err := names.Site(ctx, g.Role, g.Machine)
+	m, err := names.Site(ctx, g.Target)
 	if err != nil {
 		return access.Grant{}, access.Machine{}, err
 	}

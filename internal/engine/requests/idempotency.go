@@ -67,8 +67,8 @@ func (in SubmitInput) digest() string {
 	_, _ = fmt.Fprintf(h, "%d %q %q %q %q %q %t\n", in.Start.UnixMicro(), in.Justification, in.Ticket, in.Policy,
 		in.Repeat, in.Zone, in.BreakGlass)
 	for _, it := range in.Items {
-		_, _ = fmt.Fprintf(h, "%q %q %q %s %q %v %q %d %d\n", it.Machine, it.Selector, it.Group, it.Ports, it.Protocol,
-			it.Sources, it.Networks, it.Duration, it.Until.UnixMicro())
+		_, _ = fmt.Fprintf(h, "%q %q %q %s %q %v %q %d %d\n", it.Machine, it.Selector, it.Group, it.Port.Ports,
+			it.Port.Protocol, it.Port.Sources, it.Networks, it.Duration, it.Until.UnixMicro())
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

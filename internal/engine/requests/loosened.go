@@ -71,11 +71,7 @@ type regrouped struct {
 func (d *deciding) joined(ctx context.Context, a ask, i int, given func() (regrouped, error)) ([]string, error) {
 	looks := d.engine.rules.LooksAt(a.entries[i].Approval, (*policy.Condition).LooksAtGroups)
 	var named []access.PrincipalID
-	if role := a.items[i].Role; !role.IsZero() {
-		e, err := engine.EligibilityOf(ctx, d.Tx, d.request.Tenant, role)
-		if err != nil {
-			return nil, fmt.Errorf("read eligibility: %w", err)
-		}
+	if e := a.eligibilities[i]; e != nil {
 		named = []access.PrincipalID{e.Principal}
 	}
 	if rule := a.entries[i].BreakGlass; d.request.BreakGlass && rule != nil {

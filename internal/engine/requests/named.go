@@ -109,7 +109,7 @@ func (e *Service) ReleaseRequest(ctx context.Context, c engine.Caller, id access
 			}
 			if request.Requester != c.Principal {
 				for _, item := range request.Items {
-					if err := may.RequireOf(request.Tenant, rbac.RequestsCancel, item.Role.Scope); err != nil {
+					if err := may.RequireOf(request.Tenant, rbac.RequestsCancel, item.Place().Scope); err != nil {
 						return err
 					}
 				}

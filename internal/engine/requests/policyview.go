@@ -138,7 +138,7 @@ func (v *PolicyView) visible(ctx context.Context, may engine.Rights, names *engi
 		}
 		seen = append(seen, requestAbroad(may.Border(names.R, request.Tenant), RequestDetail{Request: request}).Request)
 		for _, item := range request.Items {
-			m, err := names.Site(ctx, item.Role, item.Machine)
+			m, err := names.Site(ctx, item.Target)
 			if err != nil {
 				return nil, err
 			}
@@ -169,8 +169,8 @@ func (v *PolicyView) fill(ctx context.Context, r engine.Reader, requests []acces
 	for _, request := range requests {
 		var through []access.PolicyID
 		for _, item := range request.Items {
-			if wanted[item.Policy] && !slices.Contains(through, item.Policy) {
-				through = append(through, item.Policy)
+			if id := item.Target.Guard().Policy; wanted[id] && !slices.Contains(through, id) {
+				through = append(through, id)
 			}
 		}
 		for _, id := range through {

@@ -8,9 +8,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/policy"
-	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
-	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 // reevaluate looks at a pending request again, by its policies and by the time as they are now. Where it falls under
@@ -36,7 +34,7 @@ func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
 			return nil, err
 		}
 		p.refusals = found.refusals
-		if d.request.ForRoles() || !p.changed {
+		if p.holds || !p.changed {
 			found.approvals = stricter(d.request.Approvals, found.approvals)
 		}
 	}
@@ -71,12 +69,8 @@ type present struct {
 	items    []access.Item // those of the request, under what guards them now
 	changed  bool          // that is not what it was when it was asked for
 	look     bool          // that is the same, and may ask for something else by now
+	holds    bool          // what was asked of the request stays asked
 	refusals []access.Reason
-}
-
-// mayDiffer reports whether a rule may ask for something else than it did, though it is the same.
-func mayDiffer(rule access.Rule, ports []access.PortRule) bool {
-	return rule.Depends() || slices.ContainsFunc(ports, func(p access.PortRule) bool { return len(p.Networks) > 0 })
 }
 
 // limits tells in what a request lies outside of its policies, and finds how long what it asks for would be open.
@@ -92,8 +86,8 @@ func (d *deciding) limits(ctx context.Context, a *ask) ([]access.Reason, error) 
 	if len(verdict.Refusals) > 0 {
 		return verdict.Refusals, nil
 	}
-	for _, covered := range verdict.Items {
-		a.longest = append(a.longest, covered.Rule.Max)
+	for _, judged := range verdict.Items {
+		a.longest = append(a.longest, judged.Longest)
 	}
 	var err error
 	a.chains, err = chains(ctx, d.Tx, *a, d.Now)
@@ -125,61 +119,24 @@ func (d *deciding) present(ctx context.Context) (p present, err error) {
 	r := d.request
 	p = present{ask: askOf(r), items: slices.Clone(r.Items)}
 	p.asked = r.CreatedAt
-	policies := map[access.MachineID]access.Policy{}
-	networks := machines.NetworkNames{R: d.Tx, Tenant: r.Tenant}
+	guards := guardsOf(d.Tx, r.Tenant)
 	for i, item := range r.Items {
 		p.look = p.look || !r.Decides(i) // what was approved by itself is held to what there is beside it by now
-		if !item.Role.IsZero() {
-			eligibility, refusal, err := d.presentRole(ctx, i, item.Role)
-			if err != nil {
-				return p, err
-			}
-			p.refusals = append(p.refusals, refusal...)
-			p.changed = p.changed || eligibility.Revision != item.PolicyRevision
-			p.look = p.look || mayDiffer(eligibility.Approval, nil) || !eligibility.End.IsZero()
-			p.items[i].PolicyRevision = eligibility.Revision
-			terms := eligibility.Terms()
-			p.eligibilities = append(p.eligibilities, eligibility)
-			p.entries = append(p.entries, &terms)
-			p.machines = append(p.machines, engine.SiteOf(item.Role))
-			continue
-		}
-		field := fmt.Sprintf("items[%d].machine", i)
-		m, err := d.Machine(ctx, item.Machine)
+		site, err := d.Site(ctx, item.Target)
 		if err != nil {
 			return p, err
 		}
-		guard, known := policies[item.Machine]
-		if !known {
-			guard, err = d.Tx.GuardOf(ctx, item.Machine)
-			if err != nil && !engine.IsKind(err, access.KindNotFound) {
-				return p, fmt.Errorf("read policy: %w", err)
-			}
-			policies[item.Machine] = guard
-		}
-		entry, guarded := guard.Of(item.Machine)
-		p.look = p.look || mayDiffer(entry.Approval, entry.Ports)
-		if entry, err = networks.Entry(ctx, entry); err != nil {
+		guard, err := guards.of(ctx, item.Target)
+		if err != nil {
 			return p, err
 		}
-		switch {
-		case m.ID == "" || !guarded:
-			p.refusals = append(p.refusals,
-				access.Reason{
-					Code: "machineNotConfigured", Field: field,
-					Message: "no policy guards " + engine.NameOf(m, item.Machine) + " any more",
-				})
-		case !d.may.Dir.Check(r.Requester, rbac.PoliciesInitiate, m.Resource, d.Now).Allowed:
-			p.refusals = append(p.refusals,
-				access.Reason{
-					Code: "forbidden", Field: field,
-					Message: r.RequesterName + " may not ask for access to " + m.Name + " any more",
-				})
-		}
-		p.changed = p.changed || entry.Revision != item.PolicyRevision || guard.ID != item.Policy
-		p.items[i].Policy, p.items[i].PolicyRevision = guard.ID, entry.Revision
-		p.entries = append(p.entries, &entry)
-		p.machines = append(p.machines, m)
+		p.refusals = append(p.refusals, d.outdated(i, item.Target, site, guard)...)
+		p.changed = p.changed || guard.revision != item.PolicyRevision || guard.policy != item.Target.Guard().Policy
+		p.look, p.holds = p.look || guard.moves, p.holds || guard.holds
+		p.items[i] = item.Under(guard.policy, guard.revision)
+		p.entries = append(p.entries, &guard.terms)
+		p.eligibilities = append(p.eligibilities, guard.eligibility)
+		p.machines = append(p.machines, site)
 	}
 	return p, nil
 }
@@ -193,40 +150,12 @@ func (d *deciding) input(a ask) policy.Input {
 	}
 	for i, item := range a.items {
 		one := policy.Item{
-			Machine: item.Machine, Name: a.machines[i].Name, Policy: a.entries[i], Ports: item.Ports,
-			Protocol: item.Protocol, Sources: item.Sources,
+			Item: item, Name: a.machines[i].Name, Policy: a.entries[i], Eligibility: a.eligibilities[i],
+			Since: a.extends.Start,
 		}
-		if !item.Role.IsZero() {
-			one, _ = activation(a.eligibilities[i], item.Role)
-		}
-		one.Duration, one.Until, one.Since = item.Duration, item.Until, a.extends.Start
 		in.Items = append(in.Items, one)
 	}
 	return in
-}
-
-// presentRole reads the eligibility that a role is asked by, as it is now.
-func (d *deciding) presentRole(ctx context.Context, i int,
-	role access.Role,
-) (access.Eligibility, []access.Reason, error) {
-	eligibility, err := engine.EligibilityOf(ctx, d.Tx, d.request.Tenant, role)
-	var why string
-	switch {
-	case engine.IsKind(err, access.KindNotFound):
-		why = "the eligibility was taken away"
-	case err != nil:
-		return eligibility, nil, fmt.Errorf("read eligibility: %w", err)
-	default:
-		why = engine.NotEligible(d.may.Dir, eligibility, d.request.Requester, d.Now)
-	}
-	if why == "" {
-		return eligibility, nil, nil
-	}
-	return eligibility,
-		[]access.Reason{{
-			Code: "notEligible", Field: fmt.Sprintf("items[%d].role", i),
-			Message: d.request.RequesterName + " may not activate " + role.String() + " any more: " + why,
-		}}, nil
 }
 
 // stricter gives the approvals that a request was made under, and those that are asked for now where they are others:

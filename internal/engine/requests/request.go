@@ -95,7 +95,7 @@ func (e *Service) Cancel(ctx context.Context, c engine.Caller, id access.Request
 			names := engine.NameCache{R: tx}
 			if request.Requester != c.Principal {
 				for _, item := range request.Items {
-					m, err := names.Site(ctx, item.Role, item.Machine)
+					m, err := names.Site(ctx, item.Target)
 					if err != nil {
 						return err
 					}
@@ -158,7 +158,7 @@ func sees(ctx context.Context, may engine.Rights, names *engine.NameCache, reque
 	}
 	approver := isApprover(may.Dir, request, may.Caller.Principal)
 	for _, item := range request.Items {
-		m, err := names.Site(ctx, item.Role, item.Machine)
+		m, err := names.Site(ctx, item.Target)
 		if err == nil && approver && may.Caller.Bounds.Cover(rbac.RequestsRead, engine.ScopeOf(m)) {
 			continue
 		}
@@ -175,14 +175,15 @@ func describeRequest(ctx context.Context, r engine.Reader, may engine.Rights, na
 ) (RequestDetail, error) {
 	d := RequestDetail{Request: request, Machines: map[access.MachineID]string{}}
 	for _, item := range request.Items {
-		if !item.Role.IsZero() {
+		id := item.Place().Machine
+		if id == "" {
 			continue
 		}
-		m, err := names.Machine(ctx, item.Machine)
+		m, err := names.Machine(ctx, id)
 		if err != nil {
 			return RequestDetail{}, err
 		}
-		d.Machines[item.Machine] = engine.NameOf(m, item.Machine)
+		d.Machines[id] = engine.NameOf(m, id)
 	}
 	grants, err := r.GrantsOfRequest(ctx, request.ID)
 	if err != nil {

@@ -13,16 +13,10 @@ import (
 	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
-// place is where an item of a request is to take effect.
-type place struct {
-	machine  access.Machine
-	policy   access.PolicyID
-	revision int64
-}
-
 // resolve finds the machines and policies that the items name, and whether the caller may ask for access to them: every
-// refusal is given, in the order of the items. What could not be resolved has no place.
-func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitInput) (policy.Input, []place, error) {
+// refusal is given, in the order of the items. They take effect at sites.
+func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitInput,
+) (policy.Input, []access.Machine, error) {
 	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
 	if len(in.Items) > access.MaxItems {
 		return asked, nil, access.Fault(access.KindInvalid, "tooManyItems", "the request has %d items; %d are allowed",
@@ -33,7 +27,7 @@ func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitI
 	}
 	found := map[string]resolved{}
 	networks := machines.NetworkNames{R: r, Tenant: may.Caller.Tenant}
-	places := make([]place, len(in.Items))
+	sites := make([]access.Machine, len(in.Items))
 	var refusal *access.Error
 	for i, item := range in.Items {
 		known, ok := found[item.Machine]
@@ -48,8 +42,8 @@ func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitI
 			refusal = worse(refusal, known.refusal, fmt.Sprintf("items[%d].machine", i))
 			continue
 		}
-		places[i] = known.place
-		sources, err := networks.Prefixes(ctx, item.Sources, item.Networks)
+		sites[i] = known.site
+		sources, err := networks.Prefixes(ctx, item.Port.Sources, item.Networks)
 		if refused := byRule(err); refused != nil {
 			refusal = worse(refusal, refused, fmt.Sprintf("items[%d].sources", i))
 			continue
@@ -60,22 +54,29 @@ func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitI
 		if len(sources) == 0 && may.Caller.Address.IsValid() {
 			sources = []netip.Prefix{access.SingleAddress(may.Caller.Address)}
 		}
-		asked.Items = append(asked.Items, policy.Item{
-			Machine: known.place.machine.ID, Name: known.place.machine.Name, Policy: known.entry,
-			Ports: item.Ports, Protocol: item.Protocol, Sources: sources, Duration: item.Duration, Until: item.Until,
-		})
+		item.Port.Sources = sources
+		asked.Items = append(asked.Items, known.judge(item.Item, item.Port))
 	}
 	if refusal != nil {
 		return asked, nil, refusal
 	}
-	return asked, places, nil
+	return asked, sites, nil
 }
 
 // resolved is what a machine's name led to.
 type resolved struct {
-	place   place
-	entry   *access.MachinePolicy // nil where no policy guards the machine
-	refusal *access.Error
+	site     access.Machine
+	entry    *access.MachinePolicy // nil where no policy guards the machine
+	policy   access.PolicyID
+	revision int64
+	refusal  *access.Error
+}
+
+// judge returns an item for a port of the machine as it is judged.
+func (m resolved) judge(item access.Item, port access.PortTarget) policy.Item {
+	port.Machine = m.site.ID
+	item.Target = port
+	return policy.Item{Item: item.Under(m.policy, m.revision), Name: m.site.Name, Policy: m.entry}
 }
 
 func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref string,
@@ -88,7 +89,7 @@ func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref
 	if err != nil {
 		return resolved{}, err
 	}
-	out := resolved{place: place{machine: m}}
+	out := resolved{site: m}
 	p, err := r.GuardOf(ctx, m.ID)
 	found := !engine.IsKind(err, access.KindNotFound)
 	switch {
@@ -105,7 +106,7 @@ func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref
 		if entry, err = networks.Entry(ctx, entry); err != nil {
 			return resolved{}, err
 		}
-		out.entry, out.place.policy, out.place.revision = &entry, p.ID, entry.Revision
+		out.entry, out.policy, out.revision = &entry, p.ID, entry.Revision
 	}
 	return out, nil
 }
@@ -142,12 +143,12 @@ func worse(so, next *access.Error, field string) *access.Error {
 }
 
 // oneTenant refuses a request for machines of several tenants: each tenant decides about its own.
-func oneTenant(places []place) error {
-	for _, p := range places {
-		if p.machine.Tenant != places[0].machine.Tenant {
+func oneTenant(sites []access.Machine) error {
+	for _, m := range sites {
+		if m.Tenant != sites[0].Tenant {
 			return access.Fault(access.KindInvalid, "severalTenants",
-				"machines %q and %q are of different tenants: make a request for each", places[0].machine.Name,
-				p.machine.Name)
+				"machines %q and %q are of different tenants: make a request for each", sites[0].Name,
+				m.Name)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package requests
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,21 +35,18 @@ type SubmitInput struct {
 	Policy access.ResourceID
 }
 
-// ItemInput is one port of one machine. Exactly one of Duration and Until is set.
+// ItemInput is an item for a port, with the words that say of which machine, or machines, the port is.
 type ItemInput struct {
+	access.Item // without its target
+
+	// Port is what it asks for, without the machine. No protocol: what the policy guards the ports for; no sources, and
+	// no networks in the item: the caller's own address.
+	Port access.PortTarget
+
 	Machine string // name, id or resource id; empty with a selector or a group
 	// labels, such as env=prod,role=web: every machine that has them all and that the caller may ask for
 	Selector string
 	Group    string // name of a resource group, whose machines are meant; with a selector, those that it picks
-	Ports    access.PortRange
-	Protocol access.Protocol // empty: what the policy guards the ports for
-	Sources  []netip.Prefix
-	// names of networks, which count as what they stand for now; where both are empty: the caller's own address
-	Networks []string
-	Duration time.Duration
-	Until    time.Time
-
-	SourceList bool // as in access.PortRule
 }
 
 // Submit asks for access, and where the policy approves by itself makes the grants in the same transaction. The same
@@ -94,7 +90,7 @@ func (e *Service) submit(ctx context.Context, tx engine.Tx, c engine.Caller, in 
 	if in.Items, err = pickMachines(ctx, tx, may, in.Items); err != nil {
 		return RequestDetail{}, err
 	}
-	asked, places, err := resolve(ctx, tx, may, in)
+	asked, sites, err := resolve(ctx, tx, may, in)
 	if err != nil {
 		return RequestDetail{}, err
 	}
@@ -111,13 +107,13 @@ func (e *Service) submit(ctx context.Context, tx engine.Tx, c engine.Caller, in 
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	if err := oneTenant(places); err != nil {
+	if err := oneTenant(sites); err != nil {
 		return RequestDetail{}, err
 	}
-	request := makeRequest(may, in, asked, verdict, places)
+	request := makeRequest(may, in, verdict, sites[0].Tenant)
 	request.Windows = windows
 	request.BreakGlass = in.BreakGlass
-	d, err := e.file(ctx, tx, may, request, asked, places, verdict)
+	d, err := e.file(ctx, tx, may, request, asked, sites, verdict)
 	if err != nil {
 		return d, err
 	}
@@ -127,13 +123,13 @@ func (e *Service) submit(ctx context.Context, tx engine.Tx, c engine.Caller, in 
 // file puts a request that lies within its policies on record: approved at once where every case is automatic, or else
 // pending, with those who decide told.
 func (e *Service) file(ctx context.Context, tx engine.Tx, may engine.Rights, request access.Request, asked policy.Input,
-	places []place, verdict policy.Verdict,
+	sites []access.Machine, verdict policy.Verdict,
 ) (RequestDetail, error) {
 	a := askOf(request)
+	a.machines = sites
 	for i, item := range asked.Items {
-		a.entries = append(a.entries, item.Policy)
-		a.machines = append(a.machines, places[i].machine) //nolint:gosec // there is a place for each item
-		a.longest = append(a.longest, verdict.Items[i].Rule.Max)
+		a.entries, a.eligibilities = append(a.entries, item.Policy), append(a.eligibilities, item.Eligibility)
+		a.longest = append(a.longest, verdict.Items[i].Longest)
 	}
 	if request.BreakGlass {
 		request.Approvals = everyApproval(a.entries)
@@ -152,12 +148,10 @@ func (e *Service) file(ctx context.Context, tx engine.Tx, may engine.Rights, req
 	}
 	d.Alone = len(a.chains) > 0 && !slices.ContainsFunc(a.chains, func(c Chain) bool { return !c.alone })
 	names := engine.NameCache{R: tx, Seen: map[access.MachineID]access.Machine{}}
-	for _, p := range places {
-		if p.machine.ID == "" {
-			continue
+	for _, site := range sites {
+		if site.ID != "" {
+			d.Machines[site.ID], names.Seen[site.ID] = site, site
 		}
-		d.Machines[p.machine.ID] = p.machine
-		names.Seen[p.machine.ID] = p.machine
 	}
 	used, err := d.loosenedUse(ctx, a)
 	if err != nil {
@@ -235,31 +229,26 @@ func recordChains(events []access.Event, chains []Chain) {
 
 // actionOf gives the action that making a request is.
 func actionOf(r access.Request) string {
-	if r.ForRoles() {
-		return rbac.RoleActivate
-	}
-	return rbac.PoliciesInitiate
+	return r.Items[0].Target.Action()
 }
 
-func makeRequest(may engine.Rights, in SubmitInput, asked policy.Input, verdict policy.Verdict,
-	places []place,
-) access.Request {
-	c, tenant := may.Caller, places[0].machine.Tenant
-	request := access.Request{
+func makeRequest(may engine.Rights, in SubmitInput, verdict policy.Verdict, tenant access.TenantID) access.Request {
+	c := may.Caller
+	return access.Request{
 		ID: access.RequestID(engine.NewID()), Tenant: tenant, Requester: c.Principal, RequesterName: may.Name(tenant),
 		Address: c.Address, Via: c.Via, Start: access.Instant(in.Start), Justification: in.Justification,
-		Ticket: in.Ticket,
+		Ticket: in.Ticket, Items: kept(verdict),
 	}
-	for i, item := range asked.Items {
-		sources := slices.SortedFunc(slices.Values(verdict.Items[i].Sources), netip.Prefix.Compare)
-		request.Items = append(request.Items, access.Item{
-			Machine: item.Machine, Policy: places[i].policy, PolicyRevision: places[i].revision,
-			Ports: item.Ports, Protocol: verdict.Items[i].Protocol, Sources: sources, Networks: in.Items[i].Networks,
-			Duration: item.Duration.Truncate(time.Microsecond), Until: access.Instant(verdict.Items[i].Until),
-			SourceList: in.Items[i].SourceList,
-		})
+}
+
+// kept returns the items of a verdict as they are recorded: with times in microseconds.
+func kept(verdict policy.Verdict) []access.Item {
+	items := make([]access.Item, len(verdict.Items))
+	for i, judged := range verdict.Items {
+		items[i] = judged.Item
+		items[i].Duration, items[i].Until = judged.Duration.Truncate(time.Microsecond), access.Instant(judged.Until)
 	}
-	return request
+	return items
 }
 
 // makeGrants saves new grants, which become what was saved; those that are in force now supersede what they cover.
@@ -322,7 +311,7 @@ func (in SubmitInput) describe() map[string]string {
 	}
 	for i, it := range in.Items[:min(len(in.Items), 20)] {
 		var sources []string
-		for _, s := range it.Sources {
+		for _, s := range it.Port.Sources {
 			sources = append(sources, s.String())
 		}
 		sources = append(sources, it.Networks...)
@@ -330,7 +319,7 @@ func (in SubmitInput) describe() map[string]string {
 		if name == "" {
 			name = strings.Trim(it.Group+"?"+it.Selector, "?")
 		}
-		text := fmt.Sprintf("machine %q ports %s/%s from %s for %s", name, it.Ports, it.Protocol,
+		text := fmt.Sprintf("machine %q ports %s/%s from %s for %s", name, it.Port.Ports, it.Port.Protocol,
 			strings.Join(sources, ","), it.Duration)
 		if !it.Until.IsZero() {
 			text += " until " + it.Until.UTC().Format(time.RFC3339)

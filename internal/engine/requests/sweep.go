@@ -271,11 +271,11 @@ func mayCancelAll(ctx context.Context, r engine.Reader, may engine.Rights, princ
 		return r.Requests(ctx, engine.RequestFilter{Requester: principal, State: access.RequestPending}, p)
 	}, func(request access.Request) error {
 		for _, item := range request.Items {
-			if asked[siteKey(item)] {
+			if asked[item.Target.Site()] {
 				continue
 			}
-			asked[siteKey(item)] = true
-			m, err := names.Site(ctx, item.Role, item.Machine)
+			asked[item.Target.Site()] = true
+			m, err := names.Site(ctx, item.Target)
 			if err != nil {
 				return err
 			}

@@ -358,8 +358,8 @@ func activationOf(ctx context.Context, r engine.Reader, a rbac.Assignment) (g ac
 	case err != nil:
 		return access.Grant{}, false, fmt.Errorf("read grant: %w", err)
 	}
-	is = !g.Role.IsZero() && !g.State.Ended() && g.State != access.GrantScheduled &&
-		g.Principal == a.Principal && strings.EqualFold(string(g.Role.ID),
-		string(a.Definition)) && g.Role.Scope.Equal(a.Scope)
+	role, is := roleOf(g)
+	is = is && !g.State.Ended() && g.State != access.GrantScheduled && g.Principal == a.Principal &&
+		strings.EqualFold(string(role.ID), string(a.Definition)) && role.Scope.Equal(a.Scope)
 	return g, is, nil
 }

@@ -27,10 +27,11 @@ func (e *Service) giveBack(ctx context.Context, tx engine.Tx, may engine.Rights,
 		}
 	}
 	longest := held[0]
+	role, _ := roleOf(longest)
 	made.Target, made.Eligibility, made.Start, made.End = string(
-		longest.ID), longest.Role.Eligibility, longest.Start, longest.End
+		longest.ID), role.Eligibility, longest.Start, longest.End
 	made.Principal, made.PrincipalName, made.PrincipalKind = longest.Principal, longest.PrincipalName, access.User
-	made.Role, made.RoleName = longest.Role.ID, longest.Role.Name
+	made.Role, made.RoleName = role.ID, role.Name
 	return made, w.Finish(ctx)
 }
 
@@ -85,8 +86,9 @@ func heldRoles(ctx context.Context, r engine.Reader, may engine.Rights, in RoleC
 			return nil, fmt.Errorf("read grants: %w", err)
 		}
 		for _, g := range list.Items {
-			named := strings.EqualFold(string(g.Role.ID), in.Role) || strings.EqualFold(g.Role.Name, in.Role)
-			if g.Tenant == may.TenantOf(in.Scope) && (in.Target == string(g.ID) || in.Target == "" && named) {
+			role, is := roleOf(g)
+			named := strings.EqualFold(string(role.ID), in.Role) || strings.EqualFold(role.Name, in.Role)
+			if is && g.Tenant == may.TenantOf(in.Scope) && (in.Target == string(g.ID) || in.Target == "" && named) {
 				held = append(held, g)
 			}
 		}

@@ -75,7 +75,7 @@ func (in RoleChangeInput) assignment(ctx context.Context, r engine.Reader,
 			return d, "", err
 		}
 		if is {
-			eligibility = g.Role.Eligibility
+			eligibility = g.Target.Guard().Eligibility
 		}
 		if found && eligibility != "" {
 			continue

@@ -263,6 +263,82 @@ func TestCoreIsPure(t *testing.T) {
 	}
 }
 
+// kinds names the files that have one answer for each kind of target: the kinds themselves, what the engine reads to
+// judge each, and the forms in which each is stored and sent. docs/adr/0017-targets.md says why.
+func kinds() []string {
+	return []string{
+		"internal/core/access/target.go", "internal/core/access/target_port.go", "internal/core/access/target_role.go",
+		"internal/core/policy/evaluate.go",
+		"internal/engine/target.go", "internal/engine/machines/target.go", "internal/engine/requests/target.go",
+		"internal/engine/roles/target.go",
+		"internal/store/target.go", "internal/httpapi/target.go", "internal/armapi/target.go",
+	}
+}
+
+// TestNobodyAsksForTheKindOfATarget lets access.Match and access.Try stand in the files of kinds alone, and refuses to
+// assert a target to be a port or a role anywhere but in package access.
+func TestNobodyAsksForTheKindOfATarget(t *testing.T) {
+	t.Parallel()
+	answered := map[string]bool{}
+	for _, f := range parse(t) {
+		if f.test {
+			continue
+		}
+		for _, what := range kindQuestions(f) {
+			answered[f.path] = true
+			if !slices.Contains(kinds(), f.path) {
+				t.Errorf("%s: %s; give access.Target a method, or the package's target.go an answer for each kind",
+					f.path, what)
+			}
+		}
+	}
+	for _, path := range kinds() {
+		if !answered[path] {
+			t.Errorf("%s answers nothing for each kind of target: take it off the list", path)
+		}
+	}
+}
+
+// kindQuestions returns where a file tells kinds of targets apart, in words.
+func kindQuestions(f file) (found []string) {
+	isKind := func(e ast.Expr) bool {
+		name := ""
+		switch e := e.(type) {
+		case *ast.SelectorExpr: // access.PortTarget
+			name = e.Sel.Name
+		case *ast.Ident:
+			name = e.Name
+		}
+		return name == "PortTarget" || name == "RoleTarget"
+	}
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.TypeAssertExpr:
+			if n.Type != nil && isKind(n.Type) {
+				found = append(found, "asserts the kind of a target")
+			}
+		case *ast.TypeSwitchStmt:
+			for _, clause := range n.Body.List {
+				if c, ok := clause.(*ast.CaseClause); ok && slices.ContainsFunc(c.List, isKind) {
+					found = append(found, "switches by the kind of a target")
+				}
+			}
+		case *ast.CallExpr:
+			called := n.Fun
+			if indexed, ok := called.(*ast.IndexExpr); ok {
+				called = indexed.X
+			}
+			if s, ok := called.(*ast.SelectorExpr); ok && (s.Sel.Name == "Match" || s.Sel.Name == "Try") {
+				if x, ok := s.X.(*ast.Ident); ok && x.Name == "access" {
+					found = append(found, "calls access."+s.Sel.Name)
+				}
+			}
+		}
+		return true
+	})
+	return found
+}
+
 // Codes of errors are ours; Azure's are made in its façade alone, by a table.
 func TestAzuresCodesStayInItsFacade(t *testing.T) {
 	t.Parallel()

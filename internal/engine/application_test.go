@@ -360,7 +360,9 @@ func TestDefinitionChangesUnderAnApplication(t *testing.T) {
 func TestEachSideSeesWhatIsShared(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t,
-		func(in *apps.AppDefinitionInput) { in.Audience, in.Public = []access.TenantID{engine.DefaultTenant}, false })
+		func(in *apps.AppDefinitionInput) {
+			in.Audience, in.Public = []access.TenantID{engine.DefaultTenant}, false
+		})
 	in := apps.ApplicationInput{
 		Name: "shop", Definition: "shop", Settings: manual(), Parameters: `{"secret": 1}`,
 		Tags: map[string]string{"cost": "7"},

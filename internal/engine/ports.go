@@ -190,6 +190,8 @@ type Reader interface {
 	Idempotent(ctx context.Context, principal access.PrincipalID, key string) (Idempotency, error)
 	// Setting reads a small named value, such as a key that the server made at its first start.
 	Setting(ctx context.Context, name string) ([]byte, error)
+	// TenantSettings returns the zero settings, of revision 0, where nothing was ever set.
+	TenantSettings(ctx context.Context, tenant access.TenantID) (TenantSettings, error)
 }
 
 // Tx reads and writes. A Save method with a `was` argument compares and swaps: it fails with access.KindConflict
@@ -261,7 +263,8 @@ type Tx interface {
 	Append(ctx context.Context, events ...access.Event) error
 	SaveCheckpoint(ctx context.Context, c audit.SignedCheckpoint) error
 
-	SaveIdempotency(ctx context.Context, i Idempotency) error // conflict if the key is there
+	SaveIdempotency(ctx context.Context, i Idempotency) error                  // conflict if the key is there
+	SaveTenantSettings(ctx context.Context, s TenantSettings, was int64) error // compares and swaps
 	SaveSetting(ctx context.Context, name string, value []byte) error
 }
 

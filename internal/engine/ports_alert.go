@@ -18,7 +18,6 @@ type AlertReader interface {
 	// AlertOf gives the alert of a key that is not closed.
 	AlertOf(ctx context.Context, k alert.Key) (alert.Alert, error)
 	AlertWatch(ctx context.Context, k alert.Key) (alert.Watch, error)
-	AlertSettings(ctx context.Context, tenant access.TenantID) ([]alert.Setting, error) // by rule
 
 	// The next four give what alerts stand for, in the order of the ids of agents or machines, behind after; at most
 	// limit. Since an alert closes where its cause is not found, they are read to the end.
@@ -46,7 +45,6 @@ type AlertWriter interface {
 	SaveAlertWatch(ctx context.Context, w alert.Watch) error // inserts or replaces
 	DeleteAlertWatch(ctx context.Context, k alert.Key) error // does nothing where there is none
 	DeleteAlertWatchesBefore(ctx context.Context, t time.Time) error
-	SaveAlertSetting(ctx context.Context, tenant access.TenantID, s alert.Setting) error // inserts or replaces
 }
 
 // AlertFilter narrows a list of alerts; zero fields do not narrow.

@@ -37,12 +37,6 @@ var (
 	selectCursor = "select seq from alert_cursor where id = 1 limit 1"
 	selectWatch  = "select " + watchTable.selected +
 		" from alert_watches w where w.tenant = $1 and w.rule = $2 and w.key = $3 limit 1"
-	// The tenant is not part of a setting.
-	settingTable = describe("alert rule", "alert_rules", "s", "tenant, rule",
-		derived("rule", func(v *alert.Setting) any { return string(v.Rule) }),
-		others[alert.Setting]("body", parts{}))
-	selectSettings     = "select " + settingTable.selected + " from alert_rules s where s.tenant = $1 order by s.rule limit 1000"
-	upsertAlertSetting = settingTable.insertWith("tenant") + " on conflict (tenant, rule) do update set body = excluded.body"
 )
 
 // AlertCursor implements engine.AlertReader.
@@ -77,11 +71,6 @@ func (r *reader) AlertWatch(ctx context.Context, k alert.Key) (alert.Watch, erro
 	return one(ctx, r.q, "watch", watchTable.scan, selectWatch, string(k.Tenant), string(k.Rule), k.Key)
 }
 
-// AlertSettings implements engine.AlertReader.
-func (r *reader) AlertSettings(ctx context.Context, tenant access.TenantID) ([]alert.Setting, error) {
-	return all(ctx, r.q, settingTable.scan, selectSettings, string(tenant))
-}
-
 const (
 	updateCursor        = "update alert_cursor set seq = $2 where id = 1 and seq = $1"
 	deleteWatch         = "delete from alert_watches where tenant = $1 and rule = $2 and key = $3"
@@ -111,13 +100,4 @@ func (t *tx) DeleteAlertWatch(ctx context.Context, k alert.Key) error {
 // DeleteAlertWatchesBefore implements engine.AlertWriter.
 func (t *tx) DeleteAlertWatchesBefore(ctx context.Context, before time.Time) error {
 	return t.exec(ctx, "watch", nil, deleteWatchesBefore, micros(before))
-}
-
-// SaveAlertSetting implements engine.AlertWriter.
-func (t *tx) SaveAlertSetting(ctx context.Context, tenant access.TenantID, s alert.Setting) error {
-	args, err := settingTable.args(&s)
-	if err != nil {
-		return err
-	}
-	return t.exec(ctx, "alert rule", nil, upsertAlertSetting, append(args, string(tenant))...)
 }

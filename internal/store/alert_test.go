@@ -27,17 +27,14 @@ func TestAlertsRoundTrip(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
 		t.Helper()
-		one, two, off := anAlert("a1", "k"), 2, false
-		severe := alert.Error
+		one := anAlert("a1", "k")
 		watch := alert.Watch{
 			Tenant: tenantID, Rule: alert.DeniedPorts, Key: "203.0.113.9", Last: day(),
 			Marks: []alert.Mark{{At: day(), Seq: 3, Value: "tcp/22", Count: 4}},
 		}
-		setting := alert.Setting{Rule: alert.Drift, Threshold: &two, Severity: &severe, Enabled: &off}
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			return firstOf(tx.SaveAlert(ctx, one, 0), tx.SaveAlertWatch(ctx, watch),
-				tx.SaveAlertSetting(ctx, tenantID, alert.Setting{Rule: alert.Drift}),
-				tx.SaveAlertSetting(ctx, tenantID, setting), tx.AdvanceAlertCursor(ctx, 0, 9))
+				tx.AdvanceAlertCursor(ctx, 0, 9))
 		})
 		f.view(t, func(ctx context.Context, r engine.Reader) error {
 			got, err := r.Alert(ctx, "a1")
@@ -46,11 +43,9 @@ func TestAlertsRoundTrip(t *testing.T) {
 			same(t, "alert of the key", one, open)
 			w, err3 := r.AlertWatch(ctx, alert.Key{Tenant: tenantID, Rule: alert.DeniedPorts, Key: "203.0.113.9"})
 			same(t, "watch", watch, w)
-			settings, err4 := r.AlertSettings(ctx, tenantID)
-			same(t, "settings", []alert.Setting{setting}, settings)
-			cursor, err5 := r.AlertCursor(ctx)
+			cursor, err4 := r.AlertCursor(ctx)
 			same(t, "cursor", int64(9), cursor)
-			return firstOf(err, err2, err3, err4, err5)
+			return firstOf(err, err2, err3, err4)
 		})
 		closed := one
 		closed.State, closed.ClosedAt, closed.Revision = alert.Closed, day().Add(time.Hour), 2

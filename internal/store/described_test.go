@@ -35,7 +35,7 @@ func EveryTable() map[string]Described {
 		"glassTable": said(glassTable), "secretTable": said(secretTable), "pendingTable": said(pendingTable),
 		"placeTable": said(placeTable), "idempotencyTable": said(idempotencyTable),
 		"appDefinitionTable": said(appDefinitionTable), "appRevisionTable": said(appRevisionTable),
-		"applicationTable": said(applicationTable), "checkpointTable": said(checkpointTable), "settingTable": said(settingTable),
+		"applicationTable": said(applicationTable), "checkpointTable": said(checkpointTable), "settingsTable": said(settingsTable),
 	}
 }
 

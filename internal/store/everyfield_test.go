@@ -318,13 +318,12 @@ func everyKept(f *fixture) []kept {
 			func(ctx context.Context, r engine.Reader) (alert.Watch, error) {
 				return r.AlertWatch(ctx, alert.Key{Tenant: tenantID, Rule: "rule", Key: text})
 			}),
-		keep("SaveAlertSetting", func(*alert.Setting) {},
-			func(ctx context.Context, tx engine.Tx, s alert.Setting) error {
-				return tx.SaveAlertSetting(ctx, tenantID, s)
+		keep("SaveTenantSettings", func(s *engine.TenantSettings) { s.Tenant = tenantID },
+			func(ctx context.Context, tx engine.Tx, s engine.TenantSettings) error {
+				return tx.SaveTenantSettings(ctx, s, 0)
 			},
-			func(ctx context.Context, r engine.Reader) (alert.Setting, error) {
-				list, err := r.AlertSettings(ctx, tenantID)
-				return find(list, err, func(alert.Setting) bool { return true })
+			func(ctx context.Context, r engine.Reader) (engine.TenantSettings, error) {
+				return r.TenantSettings(ctx, tenantID)
 			}),
 		keep("SaveAPIToken", func(t *engine.APIToken) { t.ID, t.Principal = "token-1", f.user },
 			func(ctx context.Context, tx engine.Tx, t engine.APIToken) error { return tx.SaveAPIToken(ctx, t) },

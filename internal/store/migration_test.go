@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/alert"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/store"
 )
@@ -145,6 +146,39 @@ decided_at, digest, revision) values ('r1', 't', 'u', 'u', '', '', '[]', 0, '', 
 				}
 				if got := strings.Join(ids, " "); got != "g2: g3:g given:" {
 					t.Errorf("%s are assigned", got)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// The settings of alert rules of each tenant are among its settings.
+func TestAlertRulesOfOlderTenants(t *testing.T) {
+	t.Parallel()
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			where := dsn(t)
+			older(t, where, "tenant_settings",
+				"insert into tenants (id, name, name_key, created_at) values ('t', 'T', 't', 1), ('u', 'U', 'u', 1), ('v', 'V', 'v', 1)",
+				`insert into alert_rules (tenant, rule, body) values ('t', 'drift', '{"rule":"drift","threshold":2,"severity":"error","enabled":false}'),
+('t', 'skew', '{"rule":"skew","threshold":60}'), ('u', 'skew', '{"rule":"skew","enabled":true}')`)
+			f := &fixture{DB: open(t, where)}
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				two, sixty, on, off, severity := 2, 60, true, false, alert.Error
+				for _, want := range []engine.TenantSettings{
+					{Tenant: "t", Revision: 1, Alerts: []alert.Setting{
+						{Rule: "drift", Threshold: &two, Severity: &severity, Enabled: &off}, {Rule: "skew", Threshold: &sixty},
+					}},
+					{Tenant: "u", Revision: 1, Alerts: []alert.Setting{{Rule: "skew", Enabled: &on}}},
+					{Tenant: "v"},
+				} {
+					got, err := r.TenantSettings(ctx, want.Tenant)
+					if err != nil {
+						return err
+					}
+					same(t, "settings of "+string(want.Tenant), want, got)
 				}
 				return nil
 			})

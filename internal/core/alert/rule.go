@@ -178,6 +178,17 @@ func (s Setting) Over(s2 Setting) Setting {
 	return out
 }
 
+// Set returns the settings with s laid over the one of its rule.
+func Set(settings []Setting, s Setting) []Setting {
+	settings = slices.Clone(settings)
+	at := slices.IndexFunc(settings, func(old Setting) bool { return old.Rule == s.Rule })
+	if at < 0 {
+		return append(settings, s)
+	}
+	settings[at] = settings[at].Over(s)
+	return settings
+}
+
 // Book is the rules of one tenant.
 type Book map[RuleID]Rule
 

@@ -39,12 +39,20 @@ func (a *alerting) book(ctx context.Context, tenant access.TenantID) (alert.Book
 	if b, ok := a.books[tenant]; ok {
 		return b, nil
 	}
-	settings, err := a.Tx.AlertSettings(ctx, tenant)
+	b, err := bookOf(ctx, a.Tx, tenant)
 	if err != nil {
-		return nil, fmt.Errorf("read alert rules: %w", err)
+		return nil, err
 	}
-	a.books[tenant] = alert.NewBook(settings)
-	return a.books[tenant], nil
+	a.books[tenant] = b
+	return b, nil
+}
+
+func bookOf(ctx context.Context, r engine.Reader, tenant access.TenantID) (alert.Book, error) {
+	settings, err := r.TenantSettings(ctx, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("read the tenant's settings: %w", err)
+	}
+	return alert.NewBook(settings.Alerts), nil
 }
 
 // load reads the watch of a key, and its alert that is not closed.

@@ -137,11 +137,10 @@ func (e *Service) AlertRules(ctx context.Context, c engine.Caller) (list []alert
 			if _, err := may.Anywhere(rbac.AlertsRead); err != nil {
 				return err
 			}
-			settings, err := r.AlertSettings(ctx, c.Tenant)
+			book, err := bookOf(ctx, r, c.Tenant)
 			if err != nil {
-				return fmt.Errorf("read alert rules: %w", err)
+				return err
 			}
-			book := alert.NewBook(settings)
 			list = nil
 			for _, rule := range alert.Rules() {
 				list = append(list, book[rule.ID])
@@ -162,21 +161,16 @@ func (e *Service) SetAlertRule(ctx context.Context, c engine.Caller, s alert.Set
 			if err := s.Validate(); err != nil {
 				return err
 			}
-			settings, err := tx.AlertSettings(ctx, c.Tenant)
+			settings, err := tx.TenantSettings(ctx, c.Tenant)
 			if err != nil {
-				return fmt.Errorf("read alert rules: %w", err)
+				return fmt.Errorf("read the tenant's settings: %w", err)
 			}
-			was := alert.Setting{Rule: s.Rule}
-			for _, old := range settings {
-				if old.Rule == s.Rule {
-					was = old
-				}
+			settings.Alerts = alert.Set(settings.Alerts, s)
+			settings.Revision++
+			if err := tx.SaveTenantSettings(ctx, settings, settings.Revision-1); err != nil {
+				return fmt.Errorf("save the tenant's settings: %w", err)
 			}
-			next := was.Over(s)
-			if err := tx.SaveAlertSetting(ctx, c.Tenant, next); err != nil {
-				return fmt.Errorf("save alert rule: %w", err)
-			}
-			rule = alert.NewBook([]alert.Setting{next})[s.Rule]
+			rule = alert.NewBook(settings.Alerts)[s.Rule]
 			return tx.Append(ctx, access.Event{
 				At: may.Now, Kind: access.AlertRuleChanged, Outcome: access.Succeeded, Actor: c.Actor(),
 				Tenant: c.Tenant,

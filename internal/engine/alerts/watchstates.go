@@ -108,11 +108,10 @@ func (e *Service) forgotten() time.Time { return time.UnixMicro(e.forgot.Load())
 func states(ctx context.Context, r engine.Reader, tenant access.TenantID,
 	now time.Time,
 ) (map[alert.Key]alert.Finding, []alert.Key, error) {
-	settings, err := r.AlertSettings(ctx, tenant)
+	book, err := bookOf(ctx, r, tenant)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read alert rules: %w", err)
+		return nil, nil, err
 	}
-	book := alert.NewBook(settings)
 	found, err := findStates(ctx, r, tenant, book, now)
 	if err != nil {
 		return nil, nil, err

@@ -203,7 +203,8 @@ func (c *Client) ApplicationDefinitionRevisions(ctx context.Context,
 	return pages[ApplicationDefinition](ctx, c, definitionPath(ref)+"/revisions", nil)
 }
 
-// SetApplicationDefinition makes a definition, or gives it other terms, all of them; ifRevision as in ChangeApplication.
+// SetApplicationDefinition makes a definition, or gives it other terms, all of them; ifRevision as in
+// ChangeApplication.
 func (c *Client) SetApplicationDefinition(ctx context.Context, name string, in ApplicationDefinitionInput,
 	ifRevision int64,
 ) (ApplicationDefinition, error) {

@@ -82,3 +82,18 @@ func TestRevokingAPersonEndsRolesElsewhere(t *testing.T) {
 		t.Error("vic has the role still")
 	}
 }
+
+// TestRevokingAPersonCancelsRolesElsewhere proves that a publisher's administrator also takes back what their person
+// waits for in a customer's tenant.
+func TestRevokingAPersonCancelsRolesElsewhere(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	m.deploy(manual())
+	asked := must(m.Requests.Activate(m.ctx, m.vic, m.activate(time.Hour)))(t).Request
+	if _, err := m.Requests.RevokePrincipal(m.ctx, m.vera, "vic", "left"); err != nil {
+		t.Fatal(err)
+	}
+	if got := must(m.Requests.Request(m.ctx, m.vic, asked.ID))(t).Request.State; got != access.RequestCanceled {
+		t.Errorf("the request is %s", got)
+	}
+}

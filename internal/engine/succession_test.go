@@ -380,6 +380,50 @@ func TestAGatewayIsReplaced(t *testing.T) {
 	}
 }
 
+// TestAGatewayIsReplacedByRight proves that a token takes the machines of a gateway only where that gateway was there
+// when it was made, while its maker may do that, and never those of a host.
+func TestAGatewayIsReplacedByRight(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	named := machines.TokenInput{Name: "edge-1", Mode: access.ModeGateway}
+	made := func(by engine.Caller, in machines.TokenInput) string {
+		t.Helper()
+		return must2(w.Machines.MakeEnrollmentToken(w.ctx, by, in))(t)
+	}
+	enroll := func(token string) error {
+		_, err := w.Machines.Enroll(w.ctx, office, machines.EnrollInput{Token: token, OS: "linux"}, fingerprint)
+		return err
+	}
+	early := made(w.admin, named)
+	w.clock.advance(time.Second)
+	old := w.enrol("edge-1", access.ModeGateway)
+	must(w.Machines.AddMachine(w.ctx, w.admin,
+		machines.AddMachineInput{Name: "plc-1", Gateway: "edge-1", Addresses: addresses("192.0.2.50")}))(t)
+	w.clock.advance(time.Second)
+	wantCode(t, enroll(early), access.KindConflict, "mayNotReplace")
+
+	carl := w.user("carl", "Contributor")
+	his := made(carl, named)
+	must(w.Roles.PutRole(w.ctx, w.admin, roles.RoleInput{
+		Name: "Enroller", Permissions: []rbac.Permission{{Actions: []string{rbac.EnrollmentTokensWrite}}},
+		AssignableScopes: []access.ResourceID{access.Root},
+	}))(t)
+	w.unassign("carl")
+	must(w.Roles.AssignRole(w.ctx, w.admin,
+		roles.AssignInput{Principal: "carl", Role: "Enroller", Scope: access.Root}))(t)
+	wantCode(t, enroll(his), access.KindConflict, "mayNotReplace")
+
+	w.host("web-1")
+	wantCode(t, enroll(made(w.admin, machines.TokenInput{Name: "web-1", Mode: access.ModeGateway})),
+		access.KindConflict, "agentExists")
+	for name, want := range map[string]string{"plc-1": "edge-1", "web-1": "web-1"} {
+		m := must(w.Machines.Machine(w.ctx, w.admin, name))(t)
+		if m.Agent == nil || m.Agent.Name != want || want == "edge-1" && m.Agent.ID != old.Agent.ID {
+			t.Errorf("%s is guarded by %+v", name, m.Agent)
+		}
+	}
+}
+
 // TestAGroupIsDeletedWithItsGateways proves that no agent is left in a resource group that is gone, for whoever makes
 // it anew.
 func TestAGroupIsDeletedWithItsGateways(t *testing.T) {

@@ -141,7 +141,7 @@ func placeholders() map[string]namer {
 		"RESOURCE-GROUP": func(ctx context.Context, cl *api.Client, _ string) iter.Seq2[string, error] {
 			return eachName(cl.ResourceGroups(ctx), func(g api.ResourceGroup) string { return g.Name })
 		},
-		"TOKEN": func(ctx context.Context, cl *api.Client, _ string) iter.Seq2[string, error] {
+		"TOKEN-NAME": func(ctx context.Context, cl *api.Client, _ string) iter.Seq2[string, error] {
 			return eachName(cl.APITokens(ctx), func(t api.APIToken) string { return t.Name })
 		},
 		"PASSKEY": func(ctx context.Context, cl *api.Client, _ string) iter.Seq2[string, error] {
@@ -166,11 +166,13 @@ func placeholders() map[string]namer {
 // ownNames are the names of arguments of single commands, where not every name makes sense.
 func ownNames() map[string]namer {
 	deciding := requestNames(api.RequestQuery{NeedsMe: true})
-	eligible := placeholders()["ELIGIBLE-ROLE"]
+	words := placeholders()
+	eligible := words["ELIGIBLE-ROLE"]
 	return map[string]namer{
 		"postern approve": deciding, "postern deny": deciding,
 		"postern app approve": deciding, "postern app deny": deciding,
 		"postern request cancel": requestNames(api.RequestQuery{State: "pending", Requester: "me"}),
+		"postern token revoke":   words["TOKEN-NAME"],
 		"postern role activate":  eligible, "postern role deactivate": eligible,
 	}
 }

@@ -83,7 +83,7 @@ func TestExplainSaysEveryReason(t *testing.T) {
 			{Message: "8h is too long; 3h is allowed"},
 		},
 	})
-	want := "Error: the request is outside the policy\n  - items[0].ports: port 23 is not guarded; 22/tcp is\n  - " +
+	want := "Error: the request is outside the policy\n  - ports: port 23 is not guarded; 22/tcp is\n  - " +
 		"8h is too long; 3h is allowed\n"
 	if out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)

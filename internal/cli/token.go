@@ -93,9 +93,9 @@ func (a *app) tokenListCommand() *cobra.Command {
 
 func (a *app) tokenRevokeCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "revoke TOKEN",
+		Use:     "revoke NAME",
 		Short:   "Revoke one of your API tokens",
-		Long:    "Revoke one of your API tokens at once. TOKEN is its name or whole id.",
+		Long:    "Revoke one of your API tokens at once. NAME is its name or whole id.",
 		Example: "  postern token revoke nightly-report",
 		Args:    takes(1, 1),
 		RunE: a.done(func(ctx context.Context, cl *api.Client, args []string) (string, error) {

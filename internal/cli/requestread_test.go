@@ -78,6 +78,20 @@ func TestApprovalShowsWhatItIsBoundTo(t *testing.T) {
 	}
 }
 
+// Of very many items nothing that opens wide stands below the end of what is shown.
+func TestWideItemsComeFirst(t *testing.T) {
+	t.Parallel()
+	r := api.Request{Items: make([]api.Item, 80)}
+	for i := range r.Items {
+		r.Items[i] = api.Item{Machine: "m", Ports: "22", Sources: []string{"203.0.113.7/32"}, ForSeconds: 60}
+	}
+	r.Items[79].Sources = []string{"0.0.0.0/1", "128.0.0.0/1"}
+	got := bounded(accessTexts(style{local: time.UTC}, r), "it")
+	if len(got) != mostLines+1 || !strings.Contains(got[0], "any IPv4 address") || got[mostLines] != "and 30 more; see all with: it" {
+		t.Errorf("%d lines, %q to %q", len(got), got[0], got[len(got)-1])
+	}
+}
+
 // What opens wide is said first, and of a role where it holds, also in a list.
 func TestListSaysWhatIsAskedFor(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -134,10 +135,16 @@ func reachText(sources []string) string {
 }
 
 // accessTexts says all that a decision on a request gives: of each item what, from where or at which scope, and for how
-// long.
+// long. Of more items than people are shown, those that open most widely come first.
 func accessTexts(s style, r api.Request) []string {
-	texts := make([]string, len(r.Items))
-	for i, it := range r.Items {
+	items := r.Items
+	if len(items) > mostLines {
+		items = slices.SortedStableFunc(slices.Values(items), func(x, y api.Item) int {
+			return cmp.Compare(reachText(y.Sources), reachText(x.Sources))
+		})
+	}
+	texts := make([]string, len(items))
+	for i, it := range items {
 		texts[i] = itemText(it)
 		switch from, most := strings.Join(it.Sources, ", "), reachText(it.Sources); {
 		case it.Role != nil:

@@ -22,7 +22,7 @@ type view struct {
 	sort    string   // --sort
 	watch   bool     // --watch
 
-	seen   map[string]bool // rows that a watched list has printed
+	seen   map[string]bool // rows that a watched list had the last time
 	headed bool            // it has printed their heads
 	widths []int           // of the columns that it printed
 }

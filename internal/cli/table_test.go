@@ -109,19 +109,21 @@ func TestNaturalOrderIsAnOrder(t *testing.T) {
 func TestWatchedListSaysWhatChanges(t *testing.T) {
 	t.Parallel()
 	for output, want := range map[string]string{
-		"table": "NAME       FULL LENGTH\nlong-name  1h\nweb-2      1h\nweb-1      2h\nweb-3      1h\n",
-		"csv":   "name,full_length,of\nlong-name,1h,x\nweb-2,1h,\nweb-1,2h,x\nweb-3,1h,\n",
+		"table": "NAME       FULL LENGTH\nlong-name  1h\nweb-2      1h\nweb-1      2h\nweb-3      1h\nweb-1      1h\nweb-1      2h\n",
+		"csv":   "name,full_length,of\nlong-name,1h,x\nweb-2,1h,\nweb-1,2h,x\nweb-3,1h,\nweb-1,1h,x\nweb-1,2h,x\n",
 	} {
 		var out, notes bytes.Buffer
 		a := &app{
 			out: &out, err: &notes, now: time.Now, local: time.UTC, output: output,
-			view: view{seen: map[string]bool{}, watch: true},
+			view: view{watch: true},
 		}
 		for _, state := range [][]thing{
 			{{"long-name", "1h", []string{"x"}}, {"web-2", "1h", nil}},
 			{{"long-name", "1h", []string{"x"}}, {"web-2", "1h", nil}},
 			{{"web-1", "2h", []string{"x"}}, {"web-2", "1h", nil}},
 			{{"web-1", "2h", []string{"x"}}, {"web-3", "1h", nil}},
+			{{"web-1", "1h", []string{"x"}}, {"web-3", "1h", nil}},
+			{{"web-1", "2h", []string{"x"}}, {"web-3", "1h", nil}}, // as it was before, and not the last time
 		} {
 			if err := printList(a, state, []column[thing]{
 				{"NAME", func(_ style, v thing) string { return v.Name }},

@@ -35,7 +35,6 @@ func (a *app) listing(c *cobra.Command) *cobra.Command {
 func (a *app) watchEvery(ctx context.Context, pause time.Duration, once func() error) error {
 	out, notes := a.out, a.err
 	defer func() { a.out, a.err = out, notes }()
-	a.view.seen = map[string]bool{}
 	terminal := a.columnsOfTerminal() > 0
 	var shown, noted string
 	for {
@@ -74,10 +73,11 @@ func (a *app) watchEvery(ctx context.Context, pause time.Duration, once func() e
 	}
 }
 
-// printChanged prints those items that were not printed before, or not as they are now.
+// printChanged prints those items that were not there the last time, or not as they are now.
 func printChanged[T any](a *app, items []T, columns []column[T]) error {
 	plain := style{plain: true, whole: true, now: a.now(), local: a.local}
 	var changed []T
+	there := map[string]bool{}
 	for _, item := range items {
 		whole, err := json.Marshal(item)
 		if err != nil {
@@ -87,11 +87,11 @@ func printChanged[T any](a *app, items []T, columns []column[T]) error {
 		if a.forPeople() || a.output == "csv" { // what is not shown has not changed
 			key = strings.Join(cells(plain, item, columns), "\x00")
 		}
-		if !a.view.seen[key] {
-			a.view.seen[key] = true
+		if there[key] = true; !a.view.seen[key] {
 			changed = append(changed, item)
 		}
 	}
+	a.view.seen = there
 	first := !a.view.headed
 	a.view.headed = true
 	switch a.output {

@@ -26,7 +26,7 @@ order by id limit $3`
 select min(g.machine) from grants g where g.tenant = $1 and g.closed_at = 0 and g.ended_at <> 0 and g.machine > $3
 union all select (select min(g.machine) from grants g where g.tenant = $1 and g.closed_at = 0 and g.ended_at <> 0 and g.machine > o.machine)
 from o where o.machine is not null)
-select ` + grantColumns + ` from o join grants g on g.id = (select x.id from grants x where x.tenant = $1 and x.machine = o.machine and x.closed_at = 0
+select ` + grantTable.selected + ` from o join grants g on g.id = (select x.id from grants x where x.tenant = $1 and x.machine = o.machine and x.closed_at = 0
 and x.ended_at <> 0 and x.ended_at <= $2 order by x.ended_at, x.id limit 1)
 where exists (select 1 from machines m join agents a on a.id = m.agent where m.id = g.machine and a.revoked = 0) order by g.machine limit $4`
 )

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -62,32 +61,6 @@ func (c flagColumn) Scan(value any) error {
 	}
 	*c.to = n != 0
 	return nil
-}
-
-// jsonColumn scans JSON text into what it points to.
-type jsonColumn struct{ to any }
-
-// Scan implements sql.Scanner.
-func (c jsonColumn) Scan(value any) error {
-	switch v := value.(type) {
-	case string:
-		if v == "null" { // most nested values are empty; each is scanned into its zero value
-			return nil
-		}
-		return json.Unmarshal([]byte(v), c.to)
-	case []byte:
-		return json.Unmarshal(v, c.to)
-	default:
-		return fmt.Errorf("a nested value is a %T", value)
-	}
-}
-
-func toJSON(v any) (string, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("encode a nested value: %w", err)
-	}
-	return string(text), nil
 }
 
 // formColumn scans JSON text into what it points to, which is of the form's type.

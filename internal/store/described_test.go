@@ -35,7 +35,7 @@ func EveryTable() map[string]Described {
 		"glassTable": said(glassTable), "secretTable": said(secretTable), "pendingTable": said(pendingTable),
 		"placeTable": said(placeTable), "idempotencyTable": said(idempotencyTable),
 		"appDefinitionTable": said(appDefinitionTable), "appRevisionTable": said(appRevisionTable),
-		"applicationTable": said(applicationTable), "checkpointTable": said(checkpointTable), "settingsTable": said(settingsTable),
+		"applicationTable": said(applicationTable), "checkpointTable": said(checkpointTable), "settingsTable": said(settingsTable), "requestTable": said(requestTable), "grantTable": said(grantTable),
 	}
 }
 
@@ -47,7 +47,7 @@ func said[T any](d *table[T]) Described {
 	held := false // every field that has no column of its own
 	for _, c := range d.columns {
 		column := d.name + "." + c.name
-		if c.zero == "'null'" {
+		if c.form != nil {
 			out.Again[column] = func(text string) (string, error) {
 				var v T
 				if err := c.into(&v).(formColumn).Scan(text); err != nil {
@@ -57,11 +57,9 @@ func said[T any](d *table[T]) Described {
 			}
 		}
 		switch {
-		case c.rest != nil:
-			held = true
-			out.Columns = append(out.Columns, shape(column, c.rest.form.as)...)
-		case c.kind != nil && c.other == "" && c.zero == "'null'":
-			out.Columns = append(out.Columns, shape(column, formOf(c.kind, parts{}).as)...)
+		case c.form != nil:
+			held = held || c.rest != nil
+			out.Columns = append(out.Columns, shape(column, c.form.as)...)
 		case c.other == "":
 			out.Columns = append(out.Columns, column)
 		}

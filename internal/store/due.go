@@ -8,17 +8,17 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const (
-	selectDueRequests = "select " + requestColumns +
+var (
+	selectDueRequests = "select " + requestTable.selected +
 		" from requests r where r.state = 'pending' and r.pending_until <= $1 order by r.pending_until, r.id limit $2"
-	selectDueBegin = "select " + grantColumns + " from grants g where g.state = 'scheduled' and g.start_at <= $1 " +
+	selectDueBegin = "select " + grantTable.selected + " from grants g where g.state = 'scheduled' and g.start_at <= $1 " +
 		"order by g.start_at, g.id limit $2"
-	selectDueExpire = "select " + grantColumns + " from grants g where g.ended_at = 0 and g.end_at <= $1 order by " +
+	selectDueExpire = "select " + grantTable.selected + " from grants g where g.ended_at = 0 and g.end_at <= $1 order by " +
 		"g.end_at, g.id limit $2"
-	selectDueStages = "select " + requestColumns +
+	selectDueStages = "select " + requestTable.selected +
 		" from requests r where r.state = 'pending' and r.stage_until <> 0 and r.stage_until <= $1 order by " +
 		"r.stage_until, r.id limit $2"
-	selectDueWarn = "select " + grantColumns + " from grants g where g.warn_at <> 0 and g.warn_at <= $1 order " +
+	selectDueWarn = "select " + grantTable.selected + " from grants g where g.warn_at <> 0 and g.warn_at <= $1 order " +
 		"by g.warn_at, g.id limit $2"
 	selectNextStage = "select stage_until from requests where state = 'pending' and stage_until <> 0 and " +
 		"stage_until > $1 order by stage_until, id limit 1"

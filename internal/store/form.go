@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +34,8 @@ type form struct {
 // parts says what of a type is written otherwise.
 type parts struct {
 	own    map[place]bool    // fields with columns of their own, which are left out
-	inline []string          // structs whose fields stand among the others
+	inline []string          // structs whose fields stand among the others, as those of embedded ones do
+	apart  []string          // paths of fields that are kept elsewhere
 	called map[string]string // the key of a field that has another than its name gives
 }
 
@@ -41,13 +43,13 @@ const elsewhere = ^uintptr(0) // behind a pointer or in a slice, where no column
 
 func formOf(t reflect.Type, p parts) form {
 	m := maker{}
-	return form{as: m.make(t, p, 0), fields: m.fields}
+	return form{as: m.make(t, p, 0, ""), fields: m.fields}
 }
 
 // maker makes the type of a form.
 type maker struct{ fields bool }
 
-func (m *maker) make(t reflect.Type, p parts, offset uintptr) reflect.Type {
+func (m *maker) make(t reflect.Type, p parts, offset uintptr, path string) reflect.Type {
 	if t == reflect.TypeFor[time.Time]() {
 		return reflect.TypeFor[stamp]()
 	}
@@ -57,13 +59,13 @@ func (m *maker) make(t reflect.Type, p parts, offset uintptr) reflect.Type {
 	}
 	switch t.Kind() { //nolint:exhaustive // the others are as they are
 	case reflect.Struct:
-		return m.structOf(t, p, offset)
+		return m.structOf(t, p, offset, path)
 	case reflect.Slice:
-		if of := m.make(t.Elem(), p, elsewhere); of != t.Elem() {
+		if of := m.make(t.Elem(), p, elsewhere, path); of != t.Elem() {
 			return reflect.SliceOf(of)
 		}
 	case reflect.Pointer:
-		if of := m.make(t.Elem(), p, elsewhere); of != t.Elem() {
+		if of := m.make(t.Elem(), p, elsewhere, path); of != t.Elem() {
 			return reflect.PointerTo(of)
 		}
 	case reflect.Array, reflect.Map, reflect.Interface, reflect.Chan, reflect.Func:
@@ -74,28 +76,26 @@ func (m *maker) make(t reflect.Type, p parts, offset uintptr) reflect.Type {
 	return t
 }
 
-func (m *maker) structOf(t reflect.Type, p parts, offset uintptr) reflect.Type {
+func (m *maker) structOf(t reflect.Type, p parts, offset uintptr, path string) reflect.Type {
 	if t.NumField() == 1 {
-		return same(t, m.make(t.Field(0).Type, p, elsewhere))
+		return same(t, m.make(t.Field(0).Type, p, elsewhere, path))
 	}
 	m.fields = true
 	fields := make([]reflect.StructField, t.NumField())
 	for i := range fields {
 		field := t.Field(i)
-		at := elsewhere
+		fields[i] = reflect.StructField{Name: field.Name, Type: field.Type, Tag: `json:"-"`}
+		at, to := elsewhere, strings.TrimPrefix(path+"."+field.Name, ".")
 		if offset != elsewhere {
 			at = offset + field.Offset
 		}
-		fields[i] = reflect.StructField{Name: field.Name, Type: field.Type, Tag: `json:"-"`}
-		if p.owns(at, field.Type) {
+		if p.owns(at, field.Type) || slices.Contains(p.apart, to) {
 			continue
 		}
-		fields[i].Type = m.make(field.Type, p, at)
+		fields[i].Type = m.make(field.Type, p, at, to)
 		fields[i].Tag = reflect.StructTag(`json:"` + p.key(field.Name) + `,omitempty,omitzero"`)
-		for _, name := range p.inline {
-			if name == field.Name && offset == 0 {
-				fields[i].Anonymous, fields[i].Tag = true, ""
-			}
+		if field.Anonymous || slices.Contains(p.inline, to) {
+			fields[i].Anonymous, fields[i].Tag = true, ""
 		}
 	}
 	return same(t, reflect.StructOf(fields))
@@ -162,6 +162,9 @@ func (f form) read(text []byte, p unsafe.Pointer) error {
 	into := reflect.NewAt(f.as, p).Interface()
 	if !f.fields {
 		return json.Unmarshal(text, into)
+	}
+	if string(text) == "{}" { // as most that hold what is left of a type
+		return nil
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()

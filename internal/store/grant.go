@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -12,41 +13,71 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const (
-	grantColumns = `g.id, g.request, g.tenant, g.principal, g.principal_name, g.machine, g.policy, g.first_port, g.last_port, g.protocol, g.sources,
-g.start_at, g.end_at, g.state, g.reason, g.created_at, g.opened_at, g.ended_at, g.closed_at, g.warned_at, g.packets, g.bytes, g.revision,
-g.eligibility, g.role, g.role_name, g.role_scope, g.decided`
-	selectGrant           = "select " + grantColumns + " from grants g where g.id = $1 limit 1"
-	selectGrantsOfRequest = "select " + grantColumns + " from grants g where g.request = $1 order by g.id" + everyRow
+// grantRow is a grant as its row holds it.
+type grantRow struct {
+	access.Grant
+
+	Of targetRow
+}
+
+var (
+	grantTable = describe("grant", "grants", "g", "id",
+		text("id", func(v *grantRow) *access.GrantID { return &v.ID }),
+		text("request", func(v *grantRow) *access.RequestID { return &v.Request }),
+		text("tenant", func(v *grantRow) *access.TenantID { return &v.Tenant }),
+		text("principal", func(v *grantRow) *access.PrincipalID { return &v.Principal }),
+		text("principal_name", func(v *grantRow) *string { return &v.PrincipalName }),
+		text("machine", func(v *grantRow) *access.MachineID { return &v.Of.Machine }),
+		text("policy", func(v *grantRow) *access.PolicyID { return &v.Of.Policy }),
+		number("first_port", func(v *grantRow) *uint16 { return &v.Of.Ports.First }),
+		number("last_port", func(v *grantRow) *uint16 { return &v.Of.Ports.Last }),
+		text("protocol", func(v *grantRow) *access.Protocol { return &v.Of.Protocol }),
+		nested("sources", func(v *grantRow) *[]netip.Prefix { return &v.Of.Sources }),
+		when("start_at", func(v *grantRow) *time.Time { return &v.Start }),
+		when("end_at", func(v *grantRow) *time.Time { return &v.End }),
+		text("state", func(v *grantRow) *access.GrantState { return &v.State }),
+		text("reason", func(v *grantRow) *string { return &v.Reason }),
+		when("created_at", func(v *grantRow) *time.Time { return &v.CreatedAt }),
+		when("opened_at", func(v *grantRow) *time.Time { return &v.OpenedAt }),
+		when("ended_at", func(v *grantRow) *time.Time { return &v.EndedAt }),
+		when("closed_at", func(v *grantRow) *time.Time { return &v.ClosedAt }),
+		when("warned_at", func(v *grantRow) *time.Time { return &v.WarnedAt }),
+		number("packets", func(v *grantRow) *uint64 { return &v.Packets }),
+		number("bytes", func(v *grantRow) *uint64 { return &v.Bytes }),
+		number("revision", func(v *grantRow) *int64 { return &v.Revision }),
+		derived("warn_at", func(v *grantRow) any { return micros(v.WarnAt()) }),
+		text("eligibility", func(v *grantRow) *access.EligibilityID { return &v.Of.Role.Eligibility }),
+		text("role", func(v *grantRow) *access.RoleID { return &v.Of.Role.ID }),
+		text("role_name", func(v *grantRow) *string { return &v.Of.Role.Name }),
+		text("role_scope", func(v *grantRow) *access.ResourceID { return &v.Of.Role.Scope }),
+		derived("role_scope_key", func(v *grantRow) any { return v.Of.Role.Scope.Fold() }),
+		truth("decided", func(v *grantRow) *bool { return &v.Decided }),
+		derived("site", func(v *grantRow) any { return v.Target.Site() }),
+		derived("over_at", func(v *grantRow) any { return micros(v.Over()) }))
+
+	selectGrant           = "select " + grantTable.selected + " from grants g where g.id = $1 limit 1"
+	selectGrantsOfRequest = "select " + grantTable.selected + " from grants g where g.request = $1 order by g.id" + everyRow
 	selectUnended         = "select count(*) from grants g where g.request = $1 and g.ended_at = 0 limit 1"
 	// The index has the beginning of the sources, since its entries are bounded.
-	selectLike = "select " + grantColumns + ` from grants g where g.principal = $1 and g.machine = $2 and g.first_port = $3
+	selectLike = "select " + grantTable.selected + ` from grants g where g.principal = $1 and g.machine = $2 and g.first_port = $3
 and substr(g.sources, 1, 80) = substr($4, 1, 80) and g.end_at <= $5 and g.last_port = $6 and g.protocol = $7 and g.sources = $4 and g.ended_at = 0
 order by g.end_at limit $8`
 	selectLastEnd = "select coalesce(max(g.end_at), 0) from grants g where g.machine = $1 and g.closed_at = 0 and " +
 		"g.start_at <= $2 limit 1"
 	selectLastEndOf = `select coalesce(max(g.end_at), 0) from grants g join machines m on m.id = g.machine
 where m.agent = $1 and g.closed_at = 0 and g.start_at <= $2 limit 1`
-	listGrants = "select " + grantColumns + " from grants g"
+	listGrants = "select " + grantTable.selected + " from grants g"
 )
 
-func scanGrant(row scanner) (g access.Grant, err error) {
-	var packets, bytes int64
-	var f targetFields
-	err = row.Scan(&g.ID, &g.Request, &g.Tenant, &g.Principal, &g.PrincipalName, &f.machine, &f.policy, &f.ports.First,
-		&f.ports.Last, &f.protocol, jsonColumn{&f.sources},
-		timeColumn{&g.Start}, timeColumn{&g.End}, &g.State, &g.Reason, timeColumn{&g.CreatedAt},
-		timeColumn{&g.OpenedAt}, timeColumn{&g.EndedAt}, timeColumn{&g.ClosedAt},
-		timeColumn{&g.WarnedAt}, &packets, &bytes, &g.Revision,
-		&f.role.Eligibility, &f.role.ID, &f.role.Name, &f.role.Scope, flagColumn{&g.Decided})
+func scanGrant(row scanner) (access.Grant, error) {
+	g, err := grantTable.scan(row)
+	if err == nil {
+		g.Target, err = g.Of.target()
+	}
 	if err != nil {
-		return g, err
+		return access.Grant{}, fmt.Errorf("grant %s: %w", g.ID, err)
 	}
-	g.Packets, g.Bytes = uint64(packets), uint64(bytes) //nolint:gosec // the same 64 bits that were written
-	if g.Target, err = f.target(); err != nil {
-		return g, fmt.Errorf("grant %s: %w", g.ID, err)
-	}
-	return g, nil
+	return g.Grant, nil
 }
 
 // Grant implements engine.Reader.
@@ -116,14 +147,13 @@ func (r *reader) GrantsByID(ctx context.Context, ids []access.GrantID) (grants [
 
 // GrantsLike implements engine.Reader.
 func (r *reader) GrantsLike(ctx context.Context, g access.Grant, limit int) ([]access.Grant, error) {
-	f := fieldsOf(g.Target)
-	sources, err := toJSON(f.sources)
+	of := rowOf(g.Target)
+	sources, err := grantTable.json("sources", &grantRow{Of: of})
 	if err != nil {
 		return nil, err
 	}
-	return all(ctx, r.q, scanGrant, selectLike, string(g.Principal), string(f.machine), int64(f.ports.First), sources,
-		micros(g.End), int64(f.ports.Last),
-		string(f.protocol), int64(limit))
+	return all(ctx, r.q, scanGrant, selectLike, string(g.Principal), string(of.Machine), int64(of.Ports.First), sources,
+		micros(g.End), int64(of.Ports.Last), string(of.Protocol), int64(limit))
 }
 
 // LiveGrants implements engine.Reader.
@@ -132,7 +162,7 @@ func (r *reader) LiveGrants(ctx context.Context, machines []access.MachineID, no
 		// In the index what is scheduled lies behind what has begun, and is not read.
 		text := fmt.Sprintf(`select %s from (select g.*, row_number() over (partition by g.machine order by g.start_at, g.id) place from grants g
 where g.closed_at = 0 and g.state in ('opening', 'active') and g.machine in (%s) and g.start_at <= $%d) g where g.place <= 100 limit 10000`,
-			grantColumns, marks, len(args)+1)
+			grantTable.selected, marks, len(args)+1)
 		return all(ctx, r.q, scanGrant, text, append(args, micros(now))...)
 	})
 	slices.SortFunc(grants,
@@ -170,32 +200,7 @@ func texts[T ~string](values []T) []any {
 // descending gives an order by all columns, downwards.
 func descending(columns string) string { return strings.ReplaceAll(columns, ",", " desc,") + " desc" }
 
-const (
-	insertGrant = `insert into grants (id, request, tenant, principal, principal_name, machine, policy, first_port, last_port, protocol, sources,
-start_at, end_at, state, reason, created_at, opened_at, ended_at, closed_at, warned_at, packets, bytes, revision, warn_at,
-eligibility, role, role_name, role_scope, role_scope_key, decided, site, over_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-$25, $26, $27, $28, $29, $30, $31, $32)`
-	updateGrant = `update grants set request = $2, tenant = $3, principal = $4, principal_name = $5, machine = $6, policy = $7, first_port = $8, last_port = $9,
-protocol = $10, sources = $11, start_at = $12, end_at = $13, state = $14, reason = $15, created_at = $16, opened_at = $17, ended_at = $18, closed_at = $19,
-warned_at = $20, packets = $21, bytes = $22, revision = $23, warn_at = $24, eligibility = $25,
-role = $26, role_name = $27, role_scope = $28, role_scope_key = $29, decided = $30, site = $31,
-over_at = $32 where id = $1 and revision = $33`
-)
-
 // SaveGrant implements engine.Tx.
 func (t *tx) SaveGrant(ctx context.Context, g access.Grant, was int64) error {
-	f := fieldsOf(g.Target)
-	sources, err := toJSON(f.sources)
-	if err != nil {
-		return err
-	}
-	return t.swap(ctx, "grant", g.Revision, was, insertGrant, updateGrant, []any{
-		string(g.ID), string(g.Request), string(g.Tenant), string(g.Principal), g.PrincipalName,
-		string(f.machine), string(f.policy), int64(f.ports.First), int64(f.ports.Last), string(f.protocol), sources,
-		micros(g.Start), micros(g.End), string(g.State), g.Reason,
-		micros(g.CreatedAt), micros(g.OpenedAt), micros(g.EndedAt), micros(g.ClosedAt), micros(g.WarnedAt), int64(g.Packets), int64(g.Bytes), g.Revision, //nolint:gosec // the same 64 bits
-		micros(g.WarnAt()), string(f.role.Eligibility), string(f.role.ID), f.role.Name, string(f.role.Scope),
-		f.role.Scope.Fold(), flag(g.Decided), g.Target.Site(), micros(g.Over()),
-	})
+	return swap(ctx, t, grantTable, grantRow{g, rowOf(g.Target)}, g.Revision, was)
 }

@@ -22,12 +22,14 @@ and (g.closed_at = 0 or g.closed_at > ?))`
 	// say so. What ended before it began never opened.
 	notClosed = `g.closed_at = 0 and g.ended_at <> 0 and g.ended_at >= g.start_at and (g.end_at > ? or exists (select 1 from machines x
 join agents a on a.id = x.agent where x.id = g.machine and a.revoked = 0))`
+)
 
-	useColumns = "u.opened_at, u.over_at, " + requestColumns
+var (
+	useColumns = "u.opened_at, u.over_at, " + requestTable.selected
 	listUses   = "select " + useColumns + " from code_uses u join requests r on r.id = u.request"
 	insertUse  = "insert into code_uses (request, tenant, machine, opened_at, over_at, created_at) values " +
 		"($1, $2, $3, $4, $5, $6)"
-	listNeverUsed = "select " + grantColumns + " from grants g where g.packets = 0 and g.opened_at <> 0 and " +
+	listNeverUsed = "select " + grantTable.selected + " from grants g where g.packets = 0 and g.opened_at <> 0 and " +
 		"g.ended_at <> 0 and g.eligibility = ''"
 	selectLastRequests = "select requester, max(created_at) from requests where tenant = $1 and created_at >= $2 " +
 		"group by requester order by requester" + everyRow
@@ -136,7 +138,7 @@ func (r *reader) NotClosedOn(ctx context.Context, machines []access.MachineID, n
 	ended, err := grouped(machines, func(marks string, args []any) ([]engine.Held, error) {
 		// In the index what is scheduled lies behind what has begun, and is not read.
 		n := fmt.Sprint("$", len(args)+1)
-		text := "select " + grantColumns + ` from (select g.*, row_number() over (partition by g.machine order by g.start_at, g.id) place from grants g
+		text := "select " + grantTable.selected + ` from (select g.*, row_number() over (partition by g.machine order by g.start_at, g.id) place from grants g
 where g.machine in (` + marks + ") and g.start_at <= " + n + " and " + strings.ReplaceAll(notClosed, "?",
 			n) + ") g where g.place <= 100 limit 10000"
 		return all(ctx, r.q, scanHeldGrant, text, append(args, micros(now))...)

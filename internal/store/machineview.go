@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -53,13 +54,13 @@ func (l *list) machines(f engine.MachineFilter) {
 		}
 	}
 	for name, value := range f.Labels {
-		pair, err := toJSON(map[string]string{name: value})
+		pair, err := json.Marshal(map[string]string{name: value})
 		if err != nil {
 			l.err = err
 			return
 		}
 		// Inside a name or a value the quotes would be escaped, so this is found as a pair alone.
-		l.where("m.labels"+like, "%"+literal(strings.Trim(pair, "{}"))+"%")
+		l.where("m.labels"+like, "%"+literal(strings.Trim(string(pair), "{}"))+"%")
 	}
 	equal(l, "m.agent", f.Agent)
 	if f.Address.IsValid() {

@@ -26,7 +26,7 @@ var (
 
 	selectRecall  = "select " + recallTable.selected + " from recalls c where c.id = $1 limit 1"
 	selectRecalls = "select " + recallTable.selected + " from recalls c order by c.id" + everyRow
-	listStanding  = "select " + grantColumns + " from grants g where g.ended_at = 0"
+	listStanding  = "select " + grantTable.selected + " from grants g where g.ended_at = 0"
 	// A person has roles at and asks for machines; the machine of a grant may be deleted.
 	selectSites = `select distinct coalesce(m.id, ''), coalesce(m.resource, g.role_scope), coalesce(m.tenant, g.tenant)
 from grants g left join machines m on m.id = g.machine where g.principal = $1 and g.ended_at = 0` + everyRow

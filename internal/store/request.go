@@ -3,39 +3,90 @@ package store
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-const (
-	requestColumns = `r.id, r.tenant, r.requester, r.requester_name, r.address, r.via, r.items, r.start_at, r.justification, r.ticket, r.state, r.reason,
-r.created_at, r.pending_until, r.decided_at, r.digest, r.revision, r.ask, r.stage_until`
-	selectRequest         = "select " + requestColumns + " from requests r where r.id = $1 limit 1"
-	listRequests          = "select " + requestColumns + " from requests r"
-	listRequestsOfMachine = "select " + requestColumns + " from request_machines x join requests r on r.id = x.request"
+// requestRow is a request as its row holds it.
+type requestRow struct {
+	access.Request
+
+	Items []itemRow
+}
+
+// itemRow is an item as a row of a request holds it.
+type itemRow struct {
+	access.Item
+
+	Of targetRow
+}
+
+func itemRows(items []access.Item) []itemRow {
+	rows := make([]itemRow, len(items))
+	for i, it := range items {
+		rows[i] = itemRow{it, rowOf(it.Target)}
+	}
+	return rows
+}
+
+var (
+	requestTable = describe("request", "requests", "r", "id",
+		text("id", func(v *requestRow) *access.RequestID { return &v.ID }),
+		text("tenant", func(v *requestRow) *access.TenantID { return &v.Tenant }),
+		text("requester", func(v *requestRow) *access.PrincipalID { return &v.Requester }),
+		text("requester_name", func(v *requestRow) *string { return &v.RequesterName }),
+		address("address", func(v *requestRow) *netip.Addr { return &v.Address }),
+		text("via", func(v *requestRow) *string { return &v.Via }),
+		nestedBut("items", func(v *requestRow) *[]itemRow { return &v.Items }, parts{inline: []string{"Of"}, apart: []string{"Item.Target"}}),
+		when("start_at", func(v *requestRow) *time.Time { return &v.Start }),
+		text("justification", func(v *requestRow) *string { return &v.Justification }),
+		text("ticket", func(v *requestRow) *string { return &v.Ticket }),
+		text("state", func(v *requestRow) *access.RequestState { return &v.State }),
+		text("reason", func(v *requestRow) *string { return &v.Reason }),
+		when("created_at", func(v *requestRow) *time.Time { return &v.CreatedAt }),
+		when("pending_until", func(v *requestRow) *time.Time { return &v.PendingUntil }),
+		when("decided_at", func(v *requestRow) *time.Time { return &v.DecidedAt }),
+		text("digest", func(v *requestRow) *string { return &v.Digest }),
+		number("revision", func(v *requestRow) *int64 { return &v.Revision }),
+		others[requestRow]("ask", parts{apart: []string{"Request.Items"}}),
+		when("stage_until", func(v *requestRow) *time.Time { return &v.StageUntil }).as(func(v *requestRow) any { return v.stage() }),
+		derived("role_scope", func(v *requestRow) any { return v.roleScope() }))
+
+	selectRequest         = "select " + requestTable.selected + " from requests r where r.id = $1 limit 1"
+	listRequests          = "select " + requestTable.selected + " from requests r"
+	listRequestsOfMachine = "select " + requestTable.selected + " from request_machines x join requests r on r.id = x.request"
 )
 
-func scanRequest(row scanner) (r access.Request, err error) {
-	var items []itemRecord
-	var ask askRecord
-	err = row.Scan(&r.ID, &r.Tenant, &r.Requester, &r.RequesterName, addrColumn{&r.Address}, &r.Via, jsonColumn{&items},
-		timeColumn{&r.Start}, &r.Justification,
-		&r.Ticket, &r.State, &r.Reason, timeColumn{&r.CreatedAt}, timeColumn{&r.PendingUntil}, timeColumn{&r.DecidedAt},
-		&r.Digest, &r.Revision,
-		jsonColumn{&ask}, timeColumn{&r.StageUntil})
+// stage is when a stage of a request that waits gives way to the next.
+func (r *requestRow) stage() int64 {
+	if r.State != access.RequestPending {
+		return 0
+	}
+	return micros(r.StageUntil)
+}
+
+// roleScope is the scope of the roles that a request asks for, which are all at one.
+func (r *requestRow) roleScope() (scope string) {
+	for _, it := range r.Items {
+		scope = it.Of.Role.Scope.Fold()
+	}
+	return scope
+}
+
+func scanRequest(row scanner) (access.Request, error) {
+	r, err := requestTable.scan(row)
+	for i := 0; err == nil && i < len(r.Items); i++ {
+		item := r.Items[i].Item
+		item.Target, err = r.Items[i].Of.target()
+		r.Request.Items = append(r.Request.Items, item)
+	}
 	if err != nil {
-		return r, err
+		return access.Request{}, fmt.Errorf("request %s: %w", r.ID, err)
 	}
-	ask.fill(&r)
-	for _, it := range items {
-		item, err := it.item()
-		if err != nil {
-			return r, fmt.Errorf("request %s: %w", r.ID, err)
-		}
-		r.Items = append(r.Items, item)
-	}
-	return r, nil
+	return r.Request, nil
 }
 
 // Request implements engine.Reader.
@@ -71,40 +122,11 @@ func (r *reader) Requests(ctx context.Context, f engine.RequestFilter,
 		func(v access.Request) []any { return []any{micros(v.CreatedAt), v.ID} })
 }
 
-const (
-	insertRequest = `insert into requests (id, tenant, requester, requester_name, address, via, items, start_at, justification, ticket, state, reason,
-created_at, pending_until, decided_at, digest, revision, ask, stage_until, role_scope)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
-	updateRequest = `update requests set tenant = $2, requester = $3, requester_name = $4, address = $5, via = $6, items = $7, start_at = $8, justification = $9,
-ticket = $10, state = $11, reason = $12, created_at = $13, pending_until = $14, decided_at = $15, digest = $16, revision = $17, ask = $18,
-stage_until = $19, role_scope = $20 where id = $1 and revision = $21`
-	insertRequestMachine = "insert into request_machines (machine, created_at, request) values ($1, $2, $3)"
-)
+const insertRequestMachine = "insert into request_machines (machine, created_at, request) values ($1, $2, $3)"
 
 // SaveRequest implements engine.Tx. What a request asks for does not change, so its machines are written once.
 func (t *tx) SaveRequest(ctx context.Context, r access.Request, was int64) error {
-	items, err := toJSON(itemRecords(r.Items))
-	if err != nil {
-		return err
-	}
-	ask, err := toJSON(askOf(r))
-	if err != nil {
-		return err
-	}
-	stage := int64(0)
-	if r.State == access.RequestPending {
-		stage = micros(r.StageUntil)
-	}
-	scope := "" // of the roles that it asks for, which are all at one
-	for _, it := range r.Items {
-		scope = it.Place().Scope.Fold()
-	}
-	err = t.swap(ctx, "request", r.Revision, was, insertRequest, updateRequest, []any{
-		string(r.ID), string(r.Tenant), string(r.Requester), r.RequesterName, addrText(r.Address),
-		r.Via, items, micros(r.Start), r.Justification, r.Ticket, string(r.State), r.Reason, micros(r.CreatedAt),
-		micros(r.PendingUntil), micros(r.DecidedAt), r.Digest, r.Revision,
-		ask, stage, scope,
-	})
+	err := swap(ctx, t, requestTable, requestRow{r, itemRows(r.Items)}, r.Revision, was)
 	if err != nil || was != 0 {
 		return err
 	}

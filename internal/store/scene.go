@@ -14,7 +14,7 @@ var (
 	listSceneMachines = "select " + machineTable.selected + " from machines m"
 	listSceneEntries  = "select m.agent, " + entryTable.selected +
 		" from machines m join policy_machines x on x.machine = m.id"
-	listSceneGrants = "select m.agent, " + grantColumns +
+	listSceneGrants = "select m.agent, " + grantTable.selected +
 		" from machines m join grants g on g.machine = m.id where g.closed_at = 0"
 )
 

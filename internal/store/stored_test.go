@@ -46,8 +46,9 @@ func TestStoredShape(t *testing.T) {
 func TestEveryFieldHasAColumn(t *testing.T) {
 	t.Parallel()
 	tables := store.EveryTable()
-	apart := map[string]string{ // fields that have a table of their own
+	apart := map[string]string{ // fields that are kept otherwise
 		"policyTable": "Machines []access.MachinePolicy",
+		"grantTable":  "Grant.Target access.Target", // which is in the row as its fields
 	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		missing := slices.DeleteFunc(tables[name].Forgotten, func(field string) bool { return field == apart[name] })

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -43,6 +44,7 @@ type column[T any] struct {
 
 	kind reflect.Type // of the field of T that it holds, with its place; nil: none
 	at   func(*T) unsafe.Pointer
+	form *form // of what is written as JSON
 	rest *rest // of the column that holds every field without one of its own
 }
 
@@ -55,6 +57,7 @@ func describe[T any](noun, name, alias, key string, columns ...column[T]) *table
 		c := &d.columns[i]
 		if c.rest != nil {
 			c.rest.build(d.places())
+			c.form = &c.rest.form
 		}
 		if c.into != nil {
 			d.read = append(d.read, *c)
@@ -210,6 +213,12 @@ func truth[T any](name string, of func(*T) *bool) column[T] {
 	return field(name, "0", of, func(p *bool) any { return flagColumn{p} }, func(v bool) any { return flag(v) })
 }
 
+func address[T any](name string, of func(*T) *netip.Addr) column[T] {
+	return field(name, "''", of, func(p *netip.Addr) any { return addrColumn{p} }, func(v netip.Addr) any {
+		return addrText(v)
+	})
+}
+
 func blob[T any](name string, of func(*T) *[]byte) column[T] {
 	return field(name, "''", of, func(p *[]byte) any { return blobColumn{p} }, func(v []byte) any {
 		if v == nil {
@@ -220,10 +229,14 @@ func blob[T any](name string, of func(*T) *[]byte) column[T] {
 }
 
 // nested is a field as JSON.
-func nested[T, V any](name string, of func(*T) *V) column[T] {
-	f := formOf(reflect.TypeFor[V](), parts{})
+func nested[T, V any](name string, of func(*T) *V) column[T] { return nestedBut(name, of, parts{}) }
+
+// nestedBut is nested, with parts of it written otherwise.
+func nestedBut[T, V any](name string, of func(*T) *V, p parts) column[T] {
+	f := formOf(reflect.TypeFor[V](), p)
 	c := field(name, "'null'", of, func(p *V) any { return formColumn{f, unsafe.Pointer(p)} }, nil) //nolint:gosec // as form says
-	c.arg = func(v *T) (any, error) { return f.text(unsafe.Pointer(of(v))) }                        //nolint:gosec // likewise
+	c.form = &f
+	c.arg = func(v *T) (any, error) { return f.text(unsafe.Pointer(of(v))) } //nolint:gosec // likewise
 	return c
 }
 
@@ -254,6 +267,12 @@ func joined[T any](other string, c column[T]) column[T] {
 // given is a column that the database fills.
 func (c column[T]) given() column[T] {
 	c.arg = nil
+	return c
+}
+
+// as has a column written in another way than its field.
+func (c column[T]) as(arg func(*T) any) column[T] {
+	c.arg = func(v *T) (any, error) { return arg(v), nil }
 	return c
 }
 

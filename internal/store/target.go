@@ -2,29 +2,21 @@ package store
 
 import (
 	"errors"
-	"net/netip"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// targetFields is a target as rows hold it: those of a port have a machine, and those of a role an eligibility.
-type targetFields struct {
-	role     access.RoleTarget
-	machine  access.MachineID
-	policy   access.PolicyID
-	ports    access.PortRange
-	protocol access.Protocol
-	sources  []netip.Prefix
+// targetRow is a target as rows hold it: those of a port have a machine, and those of a role an eligibility.
+type targetRow struct {
+	access.PortTarget
+
+	Role access.RoleTarget
 }
 
-func fieldsOf(t access.Target) targetFields {
+func rowOf(t access.Target) targetRow {
 	return access.Match(t,
-		func(p access.PortTarget) targetFields {
-			return targetFields{
-				machine: p.Machine, policy: p.Policy, ports: p.Ports, protocol: p.Protocol, sources: p.Sources,
-			}
-		},
-		func(r access.RoleTarget) targetFields { return targetFields{role: r} })
+		func(p access.PortTarget) targetRow { return targetRow{PortTarget: p} },
+		func(r access.RoleTarget) targetRow { return targetRow{Role: r} })
 }
 
 // errTarget says that a row is for something that is neither a port nor a role: a newer version wrote it, or it is
@@ -32,15 +24,13 @@ func fieldsOf(t access.Target) targetFields {
 var errTarget = errors.New("the row is for a target of a kind that this version does not know: run the version that " +
 	"wrote it, or a newer one")
 
-func (f targetFields) target() (access.Target, error) {
-	isPort, isRole := f.machine != "", f.role.Eligibility != ""
+func (r targetRow) target() (access.Target, error) {
+	isPort, isRole := r.Machine != "", r.Role.Eligibility != ""
 	switch {
-	case isPort && f.role == access.RoleTarget{}:
-		return access.PortTarget{
-			Machine: f.machine, Policy: f.policy, Ports: f.ports, Protocol: f.protocol, Sources: f.sources,
-		}, nil
-	case isRole && !isPort && f.ports == access.PortRange{}:
-		return f.role, nil
+	case isPort && r.Role == access.RoleTarget{}:
+		return r.PortTarget, nil
+	case isRole && !isPort && r.Ports == access.PortRange{}:
+		return r.Role, nil
 	}
 	return nil, errTarget
 }

@@ -90,17 +90,3 @@ func changed(what string) error {
 func missing(what string) error {
 	return access.Fault(access.KindNotFound, "notFound", "there is no such %s", what)
 }
-
-// swap inserts where was is 0, and else updates the row that still has that revision. args are the columns, the id
-// first; the update has was as its last.
-func (t *tx) swap(ctx context.Context, what string, revision, was int64, insert, update string, args []any) error {
-	if revision <= was {
-		// It would make the next compare-and-swap blind.
-		return access.Fault(access.KindInternal, "revision", "the %s is saved as revision %d over %d", what, revision,
-			was)
-	}
-	if was == 0 {
-		return t.exec(ctx, what, nil, insert, args...)
-	}
-	return t.exec(ctx, what, changed(what), update, append(args, was)...)
-}

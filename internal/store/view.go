@@ -47,7 +47,7 @@ func (r *reader) RequestsOfMachines(ctx context.Context, machines []access.Machi
 		n := len(args)
 		text := fmt.Sprintf(`select %s from requests r where r.id in
 (select x.request from request_machines x where x.machine in (%s) and x.created_at >= $%d) order by r.created_at desc, r.id desc limit $%d`,
-			requestColumns, marks, n+1, n+2)
+			requestTable.selected, marks, n+1, n+2)
 		return all(ctx, r.q, scanRequest, text, append(args, micros(since), int64(limit))...)
 	})
 	if err != nil {
@@ -65,7 +65,7 @@ func (r *reader) RequestsOfMachines(ctx context.Context, machines []access.Machi
 func (r *reader) GrantsOfRequests(ctx context.Context, ids []access.RequestID) ([]access.Grant, error) {
 	return grouped(ids, func(marks string, args []any) ([]access.Grant, error) {
 		return whole(ctx, r.q, scanGrant,
-			"select "+grantColumns+" from grants g where g.request in ("+marks+") order by g.request, g.id"+everyRow,
+			"select "+grantTable.selected+" from grants g where g.request in ("+marks+") order by g.request, g.id"+everyRow,
 			args...)
 	})
 }

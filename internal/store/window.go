@@ -53,13 +53,13 @@ func scanHeld(row scanner) (h held, err error) {
 
 // Windows implements engine.Reader.
 func (r *reader) Windows(ctx context.Context, f engine.WindowFilter) (engine.Windows, error) {
-	of := fieldsOf(f.Target)
+	of := rowOf(f.Target)
 	args := []any{
-		string(f.Principal), f.Target.Site(), micros(f.After), int64(maxWindows + 1), int64(of.ports.First),
+		string(f.Principal), f.Target.Site(), micros(f.After), int64(maxWindows + 1), int64(of.Ports.First),
 	}
-	text, one := selectWindows, of.ports.First == of.ports.Last
+	text, one := selectWindows, of.Ports.First == of.Ports.Last
 	if !one {
-		text, args = selectWindowsOfRange, append(args, int64(of.ports.Last))
+		text, args = selectWindowsOfRange, append(args, int64(of.Ports.Last))
 	}
 	all, err := all(ctx, r.q, scanHeld, text, args...)
 	if err != nil {
@@ -76,7 +76,7 @@ func (r *reader) Windows(ctx context.Context, f engine.WindowFilter) (engine.Win
 			out.Whole = one && !h.End.Add(-f.Longest).Before(f.Before)
 			out.Standing = true
 		}
-		if !h.ports.Overlaps(of.ports) || !h.protocol.Overlaps(of.protocol) {
+		if !h.ports.Overlaps(of.Ports) || !h.protocol.Overlaps(of.Protocol) {
 			continue
 		}
 		out.Standing = out.Standing || !h.state.Ended()

@@ -167,6 +167,32 @@ func (c *Client) DeleteMachinePolicy(ctx context.Context, machine string, ifRevi
 	return c.do(ctx, call{method: http.MethodDelete, path: policyPath(machine), header: ifMatch(ifRevision)})
 }
 
+// ScopePolicies lists the policies of resource groups, subscriptions and labels, in the order in which they count.
+func (c *Client) ScopePolicies(ctx context.Context) ([]ScopePolicy, error) {
+	list, err := ask[Page[ScopePolicy]](ctx, c, call{method: http.MethodGet, path: "/scope-policies"})
+	return list.Items, err
+}
+
+// ScopePolicy returns one of them, by its name or resource id.
+func (c *Client) ScopePolicy(ctx context.Context, policy string) (ScopePolicy, error) {
+	return ask[ScopePolicy](ctx, c, call{method: http.MethodGet, path: scopePolicyPath(policy)})
+}
+
+// SetScopePolicy makes a policy of a scope, or replaces it; ifRevision as in SetMachinePolicy.
+func (c *Client) SetScopePolicy(ctx context.Context, name string, in NewScopePolicy,
+	ifRevision int64,
+) (ScopePolicy, error) {
+	return ask[ScopePolicy](ctx, c,
+		call{method: http.MethodPut, path: scopePolicyPath(name), header: ifMatch(ifRevision), body: in})
+}
+
+// DeleteScopePolicy deletes a policy of a scope; ifRevision as in SetMachinePolicy.
+func (c *Client) DeleteScopePolicy(ctx context.Context, policy string, ifRevision int64) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: scopePolicyPath(policy), header: ifMatch(ifRevision)})
+}
+
+func scopePolicyPath(policy string) string { return "/scope-policies/" + url.PathEscape(policy) }
+
 func policyPath(machine string) string { return "/machines/" + url.PathEscape(machine) + "/policy" }
 
 func ifMatch(revision int64) http.Header {

@@ -114,7 +114,7 @@ type Machine struct {
 	Addresses  []string          `json:"addresses,omitempty"`
 	Standing   string            `json:"standing" enum:"configured,notConfigured,unsupported"`
 	Reason     string            `json:"reason,omitempty" doc:"Why it is unsupported and what to do."`
-	Policy     string            `json:"policy,omitempty" doc:"Resource id of the policy that guards it."`
+	Policy     string            `json:"policy,omitempty" doc:"Resource id of the policy that guards it; the first of several."`
 	Agent      *Agent            `json:"agent,omitempty"`
 	CreatedAt  time.Time         `json:"createdAt"`
 	LastAccess *time.Time        `json:"lastAccess,omitempty"`
@@ -246,7 +246,40 @@ type MachinePolicyView struct {
 
 	Machine  string `json:"machine" doc:"Name of the machine."`
 	Policy   string `json:"policy" doc:"Resource id of the policy."`
-	Revision int64  `json:"revision" doc:"Also in the ETag header; send it as If-Match to change what you saw."`
+	Revision int64  `json:"revision" doc:"Also in the ETag header; send it as If-Match to change what you saw. 0: no policy names the machine."`
+
+	Name   string              `json:"name,omitempty" doc:"Name of the policy."`
+	Reach  string              `json:"reach,omitempty" doc:"By what a policy of a scope reaches the machine, such as label env=prod; absent: the policy names it."`
+	Others []MachinePolicyView `json:"others,omitempty" doc:"Policies that guard further ports of the machine, in the order in which they count. For each port one policy holds whole."`
+
+	Instead []MachinePolicyView `json:"instead,omitempty" doc:"What would guard the machine if no policy named it."`
+}
+
+// ScopePolicy guards the machines of a resource group or a subscription, or those of them with labels; also machines
+// that come later.
+type ScopePolicy struct {
+	MachinePolicy
+
+	Name          string            `json:"name"`
+	Resource      string            `json:"resource" doc:"Resource id of the policy."`
+	Scope         string            `json:"scope" doc:"Resource id of the resource group or the subscription."`
+	ResourceGroup string            `json:"resourceGroup,omitempty" doc:"Name; absent: the whole subscription."`
+	Labels        map[string]string `json:"labels,omitempty"`
+	Order         int               `json:"order,omitempty" doc:"Of policies with labels the lowest comes first."`
+	Reach         string            `json:"reach" doc:"Which machines it reaches, in words."`
+	Machines      int               `json:"machines" doc:"How many machines it reaches now, whether or not another policy comes before it there."`
+	Revision      int64             `json:"revision" doc:"Also in the ETag header; send it as If-Match to change what you saw."`
+	UpdatedAt     time.Time         `json:"updatedAt"`
+}
+
+// NewScopePolicy is a policy of a scope as it is to be.
+type NewScopePolicy struct {
+	MachinePolicy
+
+	ResourceGroup string            `json:"resourceGroup,omitempty" maxLength:"2048" doc:"Name or resource id; absent: the subscription."`
+	Subscription  string            `json:"subscription,omitempty" maxLength:"2048" doc:"Name, GUID or resource id; absent: the default one."`
+	Labels        map[string]string `json:"labels,omitempty" maxProperties:"50" doc:"A machine must have them all; absent: every machine in the scope."`
+	Order         int               `json:"order,omitempty" minimum:"0" maximum:"10000" doc:"Of policies with labels the lowest comes first; each has a number of its own."`
 }
 
 // NewRequest asks for access. Exactly one of ForSeconds and Until is given, unless each item has its own.

@@ -98,6 +98,13 @@ func useCases(w *world, host machines.Enrolled, policy access.Policy,
 			return err
 		},
 		"MachinePolicy": func(c engine.Caller) error { return drop(w.Machines.MachinePolicy(w.ctx, c, "web-1")) },
+		"ScopePolicies": func(c engine.Caller) error { return drop(w.Machines.ScopePolicies(w.ctx, c)) },
+		"ScopePolicy":   func(c engine.Caller) error { return drop(w.Machines.ScopePolicy(w.ctx, c, "all")) },
+		"SetScopePolicy": func(c engine.Caller) error {
+			return drop(w.Machines.SetScopePolicy(w.ctx, c, machines.ScopePolicyInput{Name: "all", Rules: sshPolicy()},
+				nil))
+		},
+		"DeleteScopePolicy": func(c engine.Caller) error { return w.Machines.DeleteScopePolicy(w.ctx, c, "all", nil) },
 		"SetMachinePolicy": func(c engine.Caller) error {
 			return drop(w.Machines.SetMachinePolicy(w.ctx, c, "web-1", sshPolicy(), nil))
 		},

@@ -218,7 +218,7 @@ func TestGuestsAreNotToldWhomRulesName(t *testing.T) {
 	give(rbac.Reader)
 	read := func() map[string]any {
 		out := m.faces(m.vic)
-		out["policy of the machine"] = must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(t)
+		out["policy of the machine"] = must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(t).Guards[0]
 		out["explanation"] = must(m.Requests.Explain(m.ctx, m.vic,
 			requests.Question{Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP}))(
 			t)
@@ -228,12 +228,12 @@ func TestGuestsAreNotToldWhomRulesName(t *testing.T) {
 		unnamed(t, face, told, quorra)
 	}
 	if d := must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(
-		t); d.Entry.Approval.Cases[0].Stages[0].AllOf[0].Count != 1 {
+		t).Guards[0]; d.Entry.Approval.Cases[0].Stages[0].AllOf[0].Count != 1 {
 		t.Errorf("how many have to agree is not told: %+v", d.Entry.Approval)
 	}
 	give(rbac.Contributor) // who may write it has to know what it says, or would write it without
 	if d := must(m.Machines.MachinePolicy(m.ctx, m.vic, "web-1"))(
-		t); !slices.Contains(d.Entry.Approval.Cases[0].Stages[0].AllOf[0].People, quorra.Principal) {
+		t).Guards[0]; !slices.Contains(d.Entry.Approval.Cases[0].Stages[0].AllOf[0].People, quorra.Principal) {
 		t.Errorf("who may write the policy reads %+v", d.Entry.Approval)
 	}
 }

@@ -173,7 +173,7 @@ func TestPortsAloneKeepTheApprovalRule(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newApprovable(t, twoOfOps)
-			was := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t)
+			was := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Guards[0]
 			away(w, was.Policy.Resource)
 			if _, err := w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"); access.KindOf(err) != access.KindNotFound {
 				t.Fatalf("the machine is guarded still: %v", err)
@@ -183,7 +183,7 @@ func TestPortsAloneKeepTheApprovalRule(t *testing.T) {
 				Machines: []access.MachinePolicy{{Machine: was.Machine.ID, Ports: sshPolicy().Ports}},
 			}
 			must2(w.Machines.PutPolicy(w.ctx, w.admin, back, nil))(t)
-			if now := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t); now.Entry.Approval.Automatic() {
+			if now := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Guards[0]; now.Entry.Approval.Automatic() {
 				t.Error("its approval rule is gone")
 			}
 			w.ask()
@@ -239,10 +239,10 @@ func TestWhoLabelsAMachineAndUsesItIsSeen(t *testing.T) {
 				p.Approval.Cases = append([]access.Case{{Name: "easy", When: c.when}}, p.Approval.Cases...)
 				return p
 			})
-			guard := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry.Revision
+			guard := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Guards[0].Entry.Revision
 			must(w.Machines.LabelMachine(w.ctx, w.admin, "web-1", map[string]string{"env": "prod"}, nil))(t)
 			must(w.Machines.LabelMachine(w.ctx, w.bystander, "web-1", map[string]string{"env": "dev"}, nil))(t)
-			if got := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry.Revision; got != guard {
+			if got := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Guards[0].Entry.Revision; got != guard {
 				t.Errorf("what the policy says of the machine is of revision %d, and was of %d", got, guard)
 			}
 			if d := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(
@@ -304,7 +304,7 @@ func TestWhoWidensANetworkAndUsesItIsSeen(t *testing.T) {
 			if got := w.loosenedUses(); got != c.want {
 				t.Errorf("%d alerts, want %d", got, c.want)
 			}
-			if saved := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Entry; len(saved.Loosened) != 0 {
+			if saved := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Guards[0].Entry; len(saved.Loosened) != 0 {
 				t.Errorf("what is remembered of the network is written to the machine: %+v", saved.Loosened)
 			}
 		})

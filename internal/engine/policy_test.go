@@ -27,7 +27,7 @@ func TestPolicyOfAMachine(t *testing.T) {
 		t.Errorf("policies are %+v and %+v", first.Policy, second.Policy)
 	}
 	if d := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(
-		t); d.Policy.Revision != 2 || d.Entry.Machine != host.Machine.ID || d.Entry.Revision != 1 {
+		t).Guards[0]; d.Policy.Revision != 2 || d.Entry.Machine != host.Machine.ID || d.Entry.Revision != 1 {
 		t.Errorf("the policy is %+v", d)
 	}
 	w.guard("web-1")

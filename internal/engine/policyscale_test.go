@@ -18,7 +18,7 @@ func TestSettingOneMachineLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy { return oneOfOps(ops) })
 	w.world.host("web-2")
-	seen := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t)
+	seen := must(w.Machines.MachinePolicy(w.ctx, w.admin, "web-1"))(t).Guards[0]
 	agent := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t).Machine.Agent
 	revision := w.desired(agent).Revision
 	pending := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t).Request

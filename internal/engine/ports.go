@@ -82,6 +82,7 @@ type Reader interface {
 	EligibilityReader
 	RoleChangeReader
 	RecallReader
+	ScopePolicyReader
 	QuotaReader
 
 	Tenants(ctx context.Context) ([]access.Tenant, error)
@@ -208,6 +209,7 @@ type Tx interface {
 	EligibilityWriter
 	RoleChangeWriter
 	RecallWriter
+	ScopePolicyWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error             // bumps the directory
 	SaveSubscription(ctx context.Context, s access.Subscription) error // bumps the directory

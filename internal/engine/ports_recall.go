@@ -40,12 +40,13 @@ type RecallWriter interface {
 		start, end time.Time) error
 }
 
-// StandingFilter says whose grants, or which of those on a machine, or by an eligibility; exactly one of the first
-// three.
+// StandingFilter says whose grants, or which of those on a machine, by an eligibility, or on any machine of a tenant;
+// exactly one of the first four.
 type StandingFilter struct {
 	Principal   access.PrincipalID
 	Machine     access.MachineID
 	Eligibility access.EligibilityID
+	Tenant      access.TenantID // which reads everything that has not ended, of whatever tenant
 
 	Made       time.Time // only what was made until then; zero: all
 	AfterStart time.Time // only what comes after this place in the order

@@ -53,7 +53,7 @@ const ActChunk = 100
 func (w *Work) endAll(ctx context.Context, order access.Recall, why func(access.Grant) (reason string, end bool),
 	by func(access.TenantID) access.Actor,
 ) (ended []access.Grant, more bool, err error) {
-	f := StandingFilter{Principal: order.Principal, Machine: order.Machine}
+	f := StandingOf(order)
 	standing, err := w.Tx.Standing(ctx, f, ActChunk+1)
 	if err != nil {
 		return nil, false, fmt.Errorf("read grants: %w", err)
@@ -75,11 +75,20 @@ func (w *Work) endAll(ctx context.Context, order access.Recall, why func(access.
 	return ended, false, nil
 }
 
+// StandingOf picks the grants that a recall covers.
+func StandingOf(order access.Recall) StandingFilter {
+	f := StandingFilter{Principal: order.Principal, Machine: order.Machine}
+	if f == (StandingFilter{}) {
+		f.Tenant = order.Tenant
+	}
+	return f
+}
+
 // Recall gives an order to end what is more than one transaction ends. Its commit closes all of it: agents get a state
 // without it, and the assignments of roles are taken away here. Where each is to be judged, those of roles that their
 // holder has lost the right to count for nothing already: see rbac.Assignment.Through and SaveEligibility.
 func (w *Work) Recall(ctx context.Context, order access.Recall) error {
-	newest, err := w.Tx.NewestStanding(ctx, StandingFilter{Principal: order.Principal, Machine: order.Machine})
+	newest, err := w.Tx.NewestStanding(ctx, StandingOf(order))
 	if err != nil {
 		return fmt.Errorf("read grants: %w", err)
 	}

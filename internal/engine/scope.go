@@ -42,7 +42,7 @@ func ScopeExists(ctx context.Context, r Reader, scope access.ResourceID) error {
 	}
 	for _, look := range []func() error{
 		func() error { _, err := r.MachineByResource(ctx, scope); return err },
-		func() error { _, err := r.PolicyHead(ctx, scope); return err },
+		func() error { _, err := PolicyAt(ctx, r, scope); return err },
 		func() error { _, err := r.Application(ctx, scope); return err },
 		func() error { _, err := r.ApplicationDefinition(ctx, scope); return err },
 	} {

@@ -154,6 +154,15 @@ func (w *Work) RevokeOn(ctx context.Context, m access.Machine, by access.Actor, 
 	return err
 }
 
+// RevokeIn is RevokeOn for the grants on all machines of a tenant; scope is where the policy that changed holds.
+func (w *Work) RevokeIn(ctx context.Context, tenant access.TenantID, scope access.ResourceID, by access.Actor,
+	reason string, why func(access.Grant) (string, bool),
+) error {
+	order := access.Recall{Tenant: tenant, Scope: scope, Judge: true, By: by, Reason: reason}
+	_, _, err := w.endAll(ctx, order, why, func(access.TenantID) access.Actor { return by })
+	return err
+}
+
 // RetireAgent revokes an agent in host mode, whose machine is gone; a gateway gets a new desired state.
 func (w *Work) RetireAgent(ctx context.Context, id access.AgentID, reason string) error {
 	if id == "" {

@@ -116,6 +116,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.principalRoutes()
 	a.machineRoutes()
 	a.policyRoutes()
+	a.scopePolicyRoutes()
 	a.requestRoutes()
 	a.approvalRoutes()
 	a.grantRoutes()

@@ -79,8 +79,10 @@ func machineOut(d machines.MachineDetail) api.Machine {
 	out := api.Machine{
 		ID: string(m.ID), Resource: string(m.Resource), Name: m.Name, Location: m.Location, OS: m.OS, Labels: m.Labels,
 		Addresses: texts(m.Addresses), Standing: string(d.Standing), Reason: d.StandingReason,
-		Policy:    string(d.PolicyResource),
 		CreatedAt: m.CreatedAt.UTC(), LastAccess: instant(m.LastAccess), Group: m.ResourceGroup(),
+	}
+	if len(d.Guards) > 0 {
+		out.Policy = string(d.Guards[0].Resource)
 	}
 	if act := d.Activity; act != nil {
 		out.Activity = &api.MachineActivity{
@@ -131,9 +133,22 @@ func policyOut(e access.MachinePolicy, names map[access.PrincipalID]string) api.
 func viewOut(p access.Policy, e access.MachinePolicy, machine string,
 	names map[access.PrincipalID]string,
 ) api.MachinePolicyView {
-	return api.MachinePolicyView{
-		MachinePolicy: policyOut(e, names), Machine: machine, Policy: string(p.Resource),
+	out := api.MachinePolicyView{
+		MachinePolicy: policyOut(e, names), Machine: machine, Policy: string(p.Resource), Name: p.Name, Reach: p.Reach,
 		Revision: e.Revision,
+	}
+	if p.Reach != "" {
+		out.Revision = 0 // which a policy of the machine alone would have: there is none
+	}
+	return out
+}
+
+func scopePolicyOut(d machines.ScopePolicyDetail, names map[access.PrincipalID]string) api.ScopePolicy {
+	p := d.Policy
+	return api.ScopePolicy{
+		MachinePolicy: policyOut(p.Rules, names), Name: p.Name, Resource: string(p.Resource), Scope: string(p.Scope),
+		ResourceGroup: p.Scope.Segment("resourceGroups"), Labels: p.Labels, Order: p.Order, Reach: p.Reach(),
+		Machines: d.Machines, Revision: p.Revision, UpdatedAt: p.UpdatedAt.UTC(),
 	}
 }
 

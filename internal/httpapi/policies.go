@@ -13,6 +13,7 @@ import (
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 func (a *API) policyRoutes() {
@@ -57,19 +58,35 @@ type policyAnswer struct {
 	Body api.MachinePolicyView
 }
 
-func (a *API) policyAnswerOf(ctx context.Context, c engine.Caller, d engine.PolicyDetail) (*policyAnswer, error) {
-	names, err := a.engine.Machines.Names(ctx, c, engine.NamedInPolicy(d.Entry))
-	return &policyAnswer{ETag: etag(d.Entry.Revision), Body: viewOut(d.Policy, d.Entry, d.Machine.Name, names)}, err
+// policyAnswerOf answers with what guards a machine.
+func (a *API) policyAnswerOf(ctx context.Context, c engine.Caller, found machines.MachineGuards) (*policyAnswer, error) {
+	var named []access.PrincipalID
+	for _, d := range slices.Concat(found.Guards, found.Instead) {
+		named = append(named, engine.NamedInPolicy(d.Entry)...)
+	}
+	names, err := a.engine.Machines.Names(ctx, c, named)
+	if err != nil {
+		return nil, err
+	}
+	views := func(guards []engine.PolicyDetail) (out []api.MachinePolicyView) {
+		for _, d := range guards {
+			out = append(out, viewOut(d.Policy, d.Entry, d.Machine.Name, names))
+		}
+		return out
+	}
+	first := views(found.Guards[:1])[0]
+	first.Others, first.Instead = views(found.Guards[1:]), views(found.Instead)
+	return &policyAnswer{ETag: etag(first.Revision), Body: first}, nil
 }
 
 func etag(revision int64) string { return strconv.Quote(strconv.FormatInt(revision, 10)) }
 
 func (a *API) getMachinePolicy(ctx context.Context, in *machineInput) (*policyAnswer, error) {
-	d, err := a.engine.Machines.MachinePolicy(ctx, in.caller, in.Machine)
+	found, err := a.engine.Machines.MachinePolicy(ctx, in.caller, in.Machine)
 	if err != nil {
 		return nil, err
 	}
-	return a.policyAnswerOf(ctx, in.caller, d)
+	return a.policyAnswerOf(ctx, in.caller, found)
 }
 
 type setPolicyInput struct {
@@ -91,7 +108,7 @@ func (a *API) setMachinePolicy(ctx context.Context, in *setPolicyInput) (*policy
 	if err != nil {
 		return nil, asWritten(err)
 	}
-	return a.policyAnswerOf(ctx, in.caller, d)
+	return a.policyAnswerOf(ctx, in.caller, machines.MachineGuards{Guards: []engine.PolicyDetail{d}})
 }
 
 type deletePolicyInput struct {

@@ -182,7 +182,7 @@ func (db *DB) attempt(ctx context.Context, calls []*call) (news, error) {
 		return news{}, err
 	}
 	defer w.end(ctx)
-	b := &batch{ctx: ctx, w: w, memo: memo{}}
+	b := &batch{ctx: ctx, w: w, memo: memo{}, scopes: &db.scopes}
 	if b.head, err = w.begin(ctx); err != nil {
 		return news{}, err
 	}
@@ -226,13 +226,14 @@ type batch struct {
 	events []logRow
 	news   news
 	memo   memo
+	scopes *scopeCache
 	dirty  bool
 }
 
 // run gives the transaction to one call. Its error is fatal to the batch; the call's own error goes to the call.
 func (b *batch) run(c *call) error {
 	t := &tx{batch: b, events: len(b.events), head: b.head, agents: len(b.news.agents)}
-	t.reader = reader{q: t, memo: b.memo}
+	t.reader = reader{q: t, memo: b.memo, scopes: b.scopes}
 	c.turn <- t
 	out := <-c.back
 	t.over = true

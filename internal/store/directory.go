@@ -40,7 +40,7 @@ var (
 
 // The directory is read whole and kept in memory by its revision, so these have no page.
 var (
-	selectDirectoryRevision = "select revision from directory where id = 1 limit 1"
+	selectDirectoryRevision = "select revision, scopes from directory where id = 1 limit 1"
 	selectDefinitions       = "select " + definitionTable.selected + " from role_definitions d order by d.id" + everyRow
 	selectAssignments       = "select " + assignmentTable.selected +
 		" from role_assignments a join principals p on p.id = a.principal order by a.id" + everyRow
@@ -53,8 +53,19 @@ var (
 
 // DirectoryRevision implements engine.Reader.
 func (r *reader) DirectoryRevision(ctx context.Context) (int64, error) {
-	return remembered(r.memo, "directory", "revision", func() (int64, error) {
-		return one(ctx, r.q, "directory", scanNumber, selectDirectoryRevision)
+	revisions, err := r.revisions(ctx)
+	return revisions.directory, err
+}
+
+// revisions are what moves with each change of the directory, and of the policies of scopes.
+type revisions struct{ directory, scopes int64 }
+
+func (r *reader) revisions(ctx context.Context) (revisions, error) {
+	return remembered(r.memo, "directory", "revisions", func() (revisions, error) {
+		return one(ctx, r.q, "directory", func(row scanner) (n revisions, err error) {
+			err = row.Scan(&n.directory, &n.scopes)
+			return n, err
+		}, selectDirectoryRevision)
 	})
 }
 

@@ -216,7 +216,16 @@ func everyKept(f *fixture) []kept {
 		keep("SavePolicy",
 			func(p *access.Policy) { p.ID, p.Tenant, p.Machines[0].Machine = "policy-1", tenantID, f.machine },
 			func(ctx context.Context, tx engine.Tx, p access.Policy) error { return tx.SavePolicy(ctx, p, 0) },
-			func(ctx context.Context, r engine.Reader) (access.Policy, error) { return r.Policy(ctx, "policy-1") }),
+			func(ctx context.Context, r engine.Reader) (access.Policy, error) { return r.Policy(ctx, "policy-1") }).
+			except("Reach", "it says by what a policy of a scope reaches a machine, and this one names it"),
+		keep("SaveScopePolicy", func(p *access.ScopePolicy) { p.ID, p.Tenant, p.Rules.Machine = "policy-9", tenantID, "" },
+			func(ctx context.Context, tx engine.Tx, p access.ScopePolicy) error {
+				return tx.SaveScopePolicy(ctx, p, 0)
+			},
+			func(ctx context.Context, r engine.Reader) (access.ScopePolicy, error) {
+				list, err := r.ScopePolicies(ctx, tenantID)
+				return find(list, err, func(p access.ScopePolicy) bool { return p.ID == "policy-9" })
+			}),
 		keep("SaveRequest", func(r *access.Request) {
 			r.ID, r.Tenant, r.Requester = "request-1", tenantID, f.user
 			r.State = access.RequestPending // no other has a StageUntil

@@ -36,7 +36,9 @@ func wholeReads() map[string]string {
 		"selectAgentsOpen": "the agents of those: each has to be told",
 		"selectLastRequests": "a row for each person, beside a directory that has them all; the rest is counted " +
 			"by the database",
-		"selectActivations": "the same, of those who may activate one thing",
+		"selectActivations":  "the same, of those who may activate one thing",
+		"listScopePolicies":  "at most 200 of a tenant",
+		"selectAgentsWithin": "each has to be told that what it guards may be another by now",
 		"selectPolicyEntries": "a whole policy is what Azure's clients ask for; a page of policies ends when " +
 			"10,000 machines are in it",
 		"selectWritten": "the same, of which a save writes what is other",

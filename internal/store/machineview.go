@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	guarded = "exists (select 1 from policy_machines x where x.machine = m.id)"
+	named   = "exists (select 1 from policy_machines x where x.machine = m.id)"
+	guarded = "(" + named + " or " + reached + ")"
 	openOn  = "m.id in (select g.machine from grants g where g.closed_at = 0 and g.state in ('opening', 'active') or " +
 		notClosed + `
 union select u.machine from code_uses u where u.over_at > ?)`
@@ -54,13 +55,13 @@ func (l *list) machines(f engine.MachineFilter) {
 		}
 	}
 	for name, value := range f.Labels {
-		pair, err := json.Marshal(map[string]string{name: value})
+		pair, err := labelPair(name, value)
 		if err != nil {
 			l.err = err
 			return
 		}
 		// Inside a name or a value the quotes would be escaped, so this is found as a pair alone.
-		l.where("m.labels"+like, "%"+literal(strings.Trim(string(pair), "{}"))+"%")
+		l.where("m.labels"+like, "%"+literal(pair)+"%")
 	}
 	equal(l, "m.agent", f.Agent)
 	if f.Address.IsValid() {
@@ -73,6 +74,12 @@ func (l *list) machines(f engine.MachineFilter) {
 	if !f.Trouble.IsZero() {
 		l.where(inTrouble, micros(f.Trouble))
 	}
+}
+
+// labelPair returns a label as it stands in the JSON of a machine's labels.
+func labelPair(name, value string) (string, error) {
+	pair, err := json.Marshal(map[string]string{name: value})
+	return strings.TrimSuffix(strings.TrimPrefix(string(pair), "{"), "}"), err
 }
 
 // literal takes from text the meaning that characters have in a pattern.

@@ -26,6 +26,7 @@ type DB struct {
 	backend backend
 	hub     *hub
 	inserts inserts
+	scopes  scopeCache
 
 	calls   chan *call    // changes that wait for their batch
 	closing chan struct{} // closed when Close begins
@@ -85,7 +86,7 @@ func (db *DB) Close() error {
 
 // View implements engine.Store.
 func (db *DB) View(ctx context.Context, fn func(engine.Reader) error) error {
-	return db.backend.view(ctx, func(q querier) error { return fn(&reader{q: q}) })
+	return db.backend.view(ctx, func(q querier) error { return fn(&reader{q: q, scopes: &db.scopes}) })
 }
 
 // Ping implements engine.Store.

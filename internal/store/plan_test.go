@@ -164,7 +164,7 @@ func TestHotReadsUseAnIndex(t *testing.T) {
 	defer func() { _ = db.Close() }()
 	for name, read := range hotReads(ctx) {
 		q := &recorder{}
-		read(&reader{q: q})
+		read(&reader{q: q, scopes: &scopeCache{}})
 		if len(q.texts) == 0 {
 			t.Errorf("%s: nothing was asked", name)
 		}

@@ -22,6 +22,8 @@ type querier interface {
 type reader struct {
 	q    querier
 	memo memo // of the batch; nil where only one reads
+
+	scopes *scopeCache
 }
 
 // answer is the rows that a statement gave.

@@ -77,6 +77,9 @@ func (r *reader) NewestStanding(ctx context.Context, f engine.StandingFilter) (t
 func (l *list) standing(f engine.StandingFilter) {
 	equal(l, "g.principal", f.Principal)
 	equal(l, "g.eligibility", f.Eligibility)
+	if f.Tenant != "" {
+		l.where("g.tenant = ? and g.machine <> ''", string(f.Tenant))
+	}
 	if f.Machine != "" {
 		l.where("g.machine = ? and g.closed_at = 0", string(f.Machine)) // which has an index
 	}

@@ -27,7 +27,7 @@ func TestHotReadsArePlannedOnce(t *testing.T) {
 	byValue, seen := map[string]bool{"requests in state": true, "requests of person pending": true}, map[string]bool{}
 	for name, read := range hotReads(ctx) {
 		q := &recorder{}
-		read(&reader{q: q})
+		read(&reader{q: q, scopes: &scopeCache{}})
 		for i, text := range q.texts {
 			if !lib.replanned(text, q.args[i]) {
 				continue

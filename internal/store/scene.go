@@ -95,8 +95,18 @@ func (r *reader) scenes(ctx context.Context, agents []access.AgentID, scenes map
 	for _, a := range found {
 		at[a.ID] = &access.Scene{Agent: a}
 	}
+	scopes := map[access.TenantID][]access.ScopePolicy{}
 	for _, m := range machines {
-		at[m.Agent].Machines = append(at[m.Agent].Machines, m)
+		scene := at[m.Agent]
+		scene.Machines = append(scene.Machines, m)
+		if _, read := scopes[m.Tenant]; !read {
+			if scopes[m.Tenant], err = r.ScopePolicies(ctx, m.Tenant); err != nil {
+				return err
+			}
+		}
+		if !slices.ContainsFunc(scene.Scopes, func(p access.ScopePolicy) bool { return p.Tenant == m.Tenant }) {
+			scene.Scopes = append(scene.Scopes, scopes[m.Tenant]...)
+		}
 	}
 	for _, e := range entries {
 		at[e.agent].Policies = append(at[e.agent].Policies, e.item)

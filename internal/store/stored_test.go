@@ -46,12 +46,14 @@ func TestStoredShape(t *testing.T) {
 func TestEveryFieldHasAColumn(t *testing.T) {
 	t.Parallel()
 	tables := store.EveryTable()
-	apart := map[string]string{ // fields that are kept otherwise
-		"policyTable": "Machines []access.MachinePolicy",
-		"grantTable":  "Grant.Target access.Target", // which is in the row as its fields
+	apart := map[string][]string{ // fields that are kept otherwise, or never
+		"policyTable": {"Machines []access.MachinePolicy", "Reach string"},
+		"grantTable":  {"Grant.Target access.Target"}, // which is in the row as its fields
 	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
-		missing := slices.DeleteFunc(tables[name].Forgotten, func(field string) bool { return field == apart[name] })
+		missing := slices.DeleteFunc(tables[name].Forgotten, func(field string) bool {
+			return slices.Contains(apart[name], field)
+		})
 		if len(missing) > 0 {
 			t.Errorf("no column of %s holds the fields %s", name, strings.Join(missing, ", "))
 		}

@@ -74,7 +74,8 @@ type SealedCode struct {
 type Scene struct {
 	Agent    Agent
 	Machines []Machine       // those that the agent guards
-	Policies []MachinePolicy // what guards them, at most one for each machine
+	Policies []MachinePolicy // of those that name the machines, at most one for each
+	Scopes   []ScopePolicy   // of the tenants of the machines, whether they reach one or not
 	Grants   []Grant         // of those machines: all that have not ended, and the ended that were not seen gone
 }
 
@@ -88,13 +89,15 @@ func Desired(s Scene, now time.Time) DesiredState {
 	for _, m := range s.Machines {
 		d.Machines = append(d.Machines, Guarded{Machine: m.ID, Name: m.Name, Addresses: slices.Clone(m.Addresses)})
 	}
-	policies := make(map[MachineID]MachinePolicy, len(s.Policies))
-	for _, p := range s.Policies {
-		policies[p.Machine] = p
-		for _, rule := range p.Ports {
-			for _, transport := range rule.Protocol.Transports() {
-				d.Protected = append(d.Protected,
-					Protected{Machine: p.Machine, Protocol: transport, Ports: rule.Ports, Sessions: sessions(p)})
+	guards := s.guards()
+	for machine, policies := range guards {
+		for _, p := range policies {
+			for _, rule := range p.Machines[0].Ports {
+				for _, transport := range rule.Protocol.Transports() {
+					d.Protected = append(d.Protected, Protected{
+						Machine: machine, Protocol: transport, Ports: rule.Ports, Sessions: sessions(p.Machines[0]),
+					})
+				}
 			}
 		}
 	}
@@ -114,9 +117,22 @@ func Desired(s Scene, now time.Time) DesiredState {
 			d.Ended = append(d.Ended, g.ID)
 		}
 	}
-	d.Openings = Union(live, policies)
+	d.Openings = Union(live, guards)
 	d.sort()
 	return d
+}
+
+// guards returns what guards each machine.
+func (s Scene) guards() map[MachineID][]Policy {
+	own := make(map[MachineID]Policy, len(s.Policies))
+	for _, p := range s.Policies {
+		own[p.Machine] = Policy{Machines: []MachinePolicy{p}}
+	}
+	guards := make(map[MachineID][]Policy, len(s.Machines))
+	for _, m := range s.Machines {
+		guards[m.ID] = Guards(m, own[m.ID], s.Scopes)
+	}
+	return guards
 }
 
 // Anywhere reports whether the sources hold every address of both families.
@@ -126,8 +142,8 @@ func Anywhere(sources []netip.Prefix) bool {
 }
 
 // Union gives the openings that the grants make together: for each key the latest end, and every grant behind it.
-// policies says how long an opening outlives the contact with the server; a machine without one keeps it until its end.
-func Union(live []Grant, policies map[MachineID]MachinePolicy) []Opening {
+// guards says how long an opening outlives the contact with the server; a machine without any keeps it until its end.
+func Union(live []Grant, guards map[MachineID][]Policy) []Opening {
 	byKey := make(map[OpeningKey][]Grant)
 	for _, g := range live {
 		for _, key := range g.Target.Openings() {
@@ -137,7 +153,10 @@ func Union(live []Grant, policies map[MachineID]MachinePolicy) []Opening {
 	openings := make([]Opening, 0, len(byKey))
 	for key, grants := range byKey {
 		slices.SortFunc(grants, func(a, b Grant) int { return cmp.Or(b.End.Compare(a.End), cmp.Compare(a.ID, b.ID)) })
-		o := Opening{OpeningKey: key, Until: grants[0].End, CloseAfter: policies[key.Machine].WhenServerIsLost}
+		o := Opening{OpeningKey: key, Until: grants[0].End}
+		if entry, guarded := Ruling(guards[key.Machine], key.Ports, key.Protocol).Of(key.Machine); guarded {
+			o.CloseAfter = entry.WhenServerIsLost
+		}
 		for _, g := range grants {
 			if !slices.Contains(o.Grants, g.ID) {
 				o.Grants = append(o.Grants, g.ID)

@@ -100,6 +100,8 @@ type Policy struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	Revision  int64
+
+	Reach string // by what a policy of a scope reaches the machine, in words; it is never saved
 }
 
 // MachinePolicy is what a policy says of one machine.

@@ -12,8 +12,8 @@ type Recall struct {
 	ID        RecallID
 	Tenant    TenantID    // in which By has its plain name
 	Principal PrincipalID // whose grants and pending requests, in every tenant; empty: those on a machine
-	Machine   MachineID   // whose grants; empty: those of a principal
-	Scope     ResourceID  // of the machine, which may be deleted before the job is done
+	Machine   MachineID   // whose grants; empty as well: those on all machines of the tenant, which are judged
+	Scope     ResourceID  // of the machine, which may be deleted before the job is done, or of the policy that changed
 	Judge     bool        // only what the rights and policies, as they are by now, would not give
 	By        Actor
 	Reason    string
@@ -28,8 +28,13 @@ type Recall struct {
 
 // Covers reports whether g is to be ended; with Judge, whether it is to be looked at.
 func (r Recall) Covers(g Grant) bool {
-	return !g.CreatedAt.After(r.At) && (r.Principal != "" && r.Principal == g.Principal ||
-		r.Machine != "" && r.Machine == g.Place().Machine)
+	if g.CreatedAt.After(r.At) {
+		return false
+	}
+	if r.Principal == "" && r.Machine == "" {
+		return r.Judge && g.Place().Machine != "" && g.Tenant == r.Tenant
+	}
+	return r.Principal != "" && r.Principal == g.Principal || r.Machine != "" && r.Machine == g.Place().Machine
 }
 
 // Looked gives the recall with g as the grant that the job looked at last.

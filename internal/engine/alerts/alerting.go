@@ -170,12 +170,16 @@ func tell(ctx context.Context, w *engine.Work, a alert.Alert, change alert.Chang
 	}
 	if a.Subject.Machine != "" {
 		n.Subject.Items = []access.NoticeItem{{Machine: a.Subject.Name}}
-		p, err := w.Tx.GuardOf(ctx, a.Subject.Machine)
-		switch {
-		case err == nil:
-			n.Policies = []access.PolicyID{p.ID}
-		case !engine.IsKind(err, access.KindNotFound):
-			return fmt.Errorf("read policy: %w", err)
+		m, err := w.Machine(ctx, a.Subject.Machine)
+		if err != nil {
+			return err
+		}
+		guards, err := engine.GuardsOf(ctx, w.Tx, m)
+		if err != nil {
+			return err
+		}
+		for _, p := range guards {
+			n.Policies = append(n.Policies, p.ID)
 		}
 	}
 	if a.Subject.Principal != "" {

@@ -88,34 +88,42 @@ func (m *mentions) assignments() error {
 }
 
 func (m *mentions) policies() error {
-	names := engine.NameCache{R: m.r}
 	return EachEntryWith(m.ctx, m.r, m.group.Tenant, string(m.group.ID),
-		func(entry access.MachinePolicy) (bool, error) {
-			if !slices.Contains(engine.NamedInPolicy(entry), m.group.ID) {
-				return true, nil
+		func(of string, entry access.MachinePolicy) (bool, error) {
+			if slices.Contains(engine.NamedInPolicy(entry), m.group.ID) {
+				m.add(of, "the %s names it", of)
 			}
-			machine, err := names.Machine(m.ctx, entry.Machine)
-			if err != nil {
-				return false, err
-			}
-			m.add("policy of "+engine.NameOf(machine, entry.Machine), "the policy of %s names it",
-				engine.NameOf(machine, entry.Machine))
 			return len(m.found) < engine.MaxReasons, nil
 		})
 }
 
-// EachEntryWith gives what the policies of a tenant say of machines where that has a text, until do wants no more. The
-// database looks for the text, since a tenant may have many machines; do looks whether it means what is looked for.
+// EachEntryWith gives what the policies of a tenant say of machines where that has a text, and what its policies of
+// scopes say, until do wants no more; of says which it is, such as "policy of web-1". The database looks for the text,
+// since a tenant may have many machines; do looks whether it means what is looked for.
 func EachEntryWith(ctx context.Context, r engine.Reader, tenant access.TenantID, text string,
-	do func(access.MachinePolicy) (more bool, err error),
+	do func(of string, entry access.MachinePolicy) (more bool, err error),
 ) error {
+	scopes, err := r.ScopePolicies(ctx, tenant)
+	if err != nil {
+		return fmt.Errorf("read policies of scopes: %w", err)
+	}
+	for _, p := range scopes {
+		if more, err := do("policy "+p.Name, p.Rules); err != nil || !more {
+			return err
+		}
+	}
+	names := engine.NameCache{R: r}
 	for after := access.MachineID(""); ; {
 		entries, err := r.PolicyEntriesWith(ctx, tenant, text, after, engine.MaxLimit)
 		if err != nil {
 			return fmt.Errorf("read policies: %w", err)
 		}
 		for _, entry := range entries {
-			if more, err := do(entry); err != nil || !more {
+			m, err := names.Machine(ctx, entry.Machine)
+			if err != nil {
+				return err
+			}
+			if more, err := do("policy of "+engine.NameOf(m, entry.Machine), entry); err != nil || !more {
 				return err
 			}
 			after = entry.Machine

@@ -350,6 +350,15 @@ func groupEmpty(ctx context.Context, r engine.Reader, may engine.Rights, group e
 	for _, p := range policies.Items {
 		add("policy", p.Resource)
 	}
+	scopes, err := r.ScopePolicies(ctx, tenant)
+	if err != nil {
+		return fmt.Errorf("read policies of scopes: %w", err)
+	}
+	for _, p := range scopes {
+		if p.Scope.Within(scope) {
+			add("policy", p.Resource)
+		}
+	}
 	eligibilities, err := r.Eligibilities(ctx, engine.EligibilityFilter{Tenant: tenant, Scope: scope}, some)
 	if err != nil {
 		return fmt.Errorf("read eligibilities: %w", err)

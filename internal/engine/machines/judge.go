@@ -2,7 +2,6 @@ package machines
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -18,7 +17,7 @@ type Judge struct {
 	Now      time.Time
 	Names    engine.NameCache
 	networks map[access.TenantID]*NetworkNames
-	entries  map[access.MachineID]*access.MachinePolicy // nil where no policy guards the machine
+	guards   map[access.MachineID][]access.Policy // what guards a machine; nothing where no policy does
 	Inquiry  *policy.Inquiry
 	Approval map[access.RequestID]string // why a request has no approval any more; empty where it has
 	Requests map[access.RequestID]access.Request
@@ -30,33 +29,32 @@ func (e *Service) NewJudge(ctx context.Context, r engine.Reader, now time.Time) 
 	dir, err := e.kernel.Compiled(ctx, r)
 	return &Judge{
 		R: r, Dir: dir, Now: now, Names: engine.NameCache{R: r},
-		networks: map[access.TenantID]*NetworkNames{}, entries: map[access.MachineID]*access.MachinePolicy{},
+		networks: map[access.TenantID]*NetworkNames{}, guards: map[access.MachineID][]access.Policy{},
 		Inquiry: policy.NewInquiry(e.rules.Compile, e.rules.Zone), Approval: map[access.RequestID]string{},
 		Requests: map[access.RequestID]access.Request{}, Groups: map[Guest][]string{},
 	}, err
 }
 
-// Entry gives what the policy says of a machine, with prefixes in the place of names of networks.
-func (j *Judge) Entry(ctx context.Context, m access.Machine) (*access.MachinePolicy, error) {
-	if entry, ok := j.entries[m.ID]; ok {
-		return entry, nil
-	}
-	p, err := j.R.GuardOf(ctx, m.ID)
-	if err != nil && !engine.IsKind(err, access.KindNotFound) {
-		return nil, fmt.Errorf("read policy: %w", err)
-	}
-	var found *access.MachinePolicy
-	if entry, ok := p.Of(m.ID); ok {
+// Entry returns what holds for ports of a machine, with prefixes in the place of names of networks; nil where no policy
+// guards the machine.
+func (j *Judge) Entry(ctx context.Context, m access.Machine, ports access.PortRange,
+	protocol access.Protocol,
+) (*access.MachinePolicy, error) {
+	guards, known := j.guards[m.ID]
+	if !known {
 		if j.networks[m.Tenant] == nil {
 			j.networks[m.Tenant] = &NetworkNames{R: j.R, Tenant: m.Tenant}
 		}
-		if entry, err = j.networks[m.Tenant].Entry(ctx, entry); err != nil {
+		var err error
+		if guards, err = j.networks[m.Tenant].Guards(ctx, m); err != nil {
 			return nil, err
 		}
-		found = &entry
+		j.guards[m.ID] = guards
 	}
-	j.entries[m.ID] = found
-	return found, nil
+	if entry, guarded := access.Ruling(guards, ports, protocol).Of(m.ID); guarded {
+		return &entry, nil
+	}
+	return nil, nil //nolint:nilnil // that nothing guards the machine is no error
 }
 
 // Recalled gives the recall by which a grant is to end, and why; nil where it is to end by none.

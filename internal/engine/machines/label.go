@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -42,7 +43,7 @@ func (e *Service) LabelMachine(ctx context.Context, c engine.Caller, ref string,
 			if err := tx.SaveMachine(ctx, m, before.Revision); err != nil {
 				return fmt.Errorf("save machine: %w", err)
 			}
-			if err := e.relabeled(ctx, e.kernel.NewWork(tx, may.Now), m, c.Principal); err != nil {
+			if err := e.relabeled(ctx, tx, may, before, m); err != nil {
 				return err
 			}
 			err := tx.Append(ctx, access.Event{
@@ -64,25 +65,68 @@ func (e *Service) LabelMachine(ctx context.Context, c engine.Caller, ref string,
 	return d, err
 }
 
-// relabeled remembers who gave a machine other labels, where its rule looks at them, as who gave it another rule: what
-// it says of the machine stays as it is.
-func (e *Service) relabeled(ctx context.Context, w *engine.Work, m access.Machine, by access.PrincipalID) error {
-	p, err := w.Tx.GuardOf(ctx, m.ID)
-	if engine.IsKind(err, access.KindNotFound) {
-		return nil
-	}
+// relabeled applies that a machine has other labels. Where other policies reach it by them, that is a change of what
+// guards it: the caller must be one who may write that, and its grants are judged by it. Where a rule looks at labels,
+// who gave them is remembered as who gave it another rule.
+func (e *Service) relabeled(ctx context.Context, tx engine.Tx, may engine.Rights, before, m access.Machine) error {
+	was, err := engine.GuardsOf(ctx, tx, before)
 	if err != nil {
-		return fmt.Errorf("read policy: %w", err)
+		return err
 	}
-	entry, _ := p.Of(m.ID)
+	guards, err := engine.GuardsOf(ctx, tx, m)
+	if err != nil {
+		return err
+	}
+	w := e.kernel.NewWork(tx, may.Now)
+	w.Machines[m.ID] = m
+	if other := otherRules(was, guards); other {
+		if err := may.Require(rbac.PoliciesWrite, m.Resource); err != nil {
+			return err
+		}
+		networks := NetworkNames{R: tx, Tenant: m.Tenant}
+		inForce, err := networks.Guards(ctx, m)
+		if err != nil {
+			return err
+		}
+		if err := applyPolicies(ctx, w, inForce, m, may.Actor(m.Tenant), "the machine has other labels"); err != nil {
+			return err
+		}
+	}
+	for _, p := range guards {
+		if err := e.looksAtLabels(ctx, w, p, m, may.Caller.Principal); err != nil {
+			return err
+		}
+	}
+	return w.Finish(ctx)
+}
+
+// otherRules reports whether what guards a machine is not what it was.
+func otherRules(was, is []access.Policy) bool {
+	return !slices.EqualFunc(was, is, func(a, b access.Policy) bool {
+		return a.ID == b.ID && reflect.DeepEqual(a.Machines[0].Ports, b.Machines[0].Ports)
+	})
+}
+
+// looksAtLabels remembers who gave a machine other labels, where the rule of a policy looks at them: what it says of
+// the machine stays as it is. A policy of a scope remembers it for all machines.
+func (e *Service) looksAtLabels(ctx context.Context, w *engine.Work, p access.Policy, m access.Machine,
+	by access.PrincipalID,
+) error {
+	entry := p.Machines[0]
 	if !e.rules.LooksAt(entry.Approval, (*policy.Condition).LooksAtLabels) {
 		return nil
 	}
-	next := revised(w, p, p)
-	next.Machines = []access.MachinePolicy{
-		entry.Remember(entry, by, []string{"other labels, which the rule looks at"}, w.Now),
+	how := []string{"other labels of " + m.Name + ", which the rule looks at"}
+	if p.Reach != "" {
+		return rememberScope(ctx, w, p.Resource, by, how)
 	}
-	if err := w.Tx.SavePolicyEntry(ctx, next, p.Revision, next.Machines[0]); err != nil {
+	whole, err := w.Tx.GuardOf(ctx, m.ID) // with all its ports, of which none was taken by another policy
+	if err != nil {
+		return fmt.Errorf("read policy: %w", err)
+	}
+	next := revised(w, whole, whole)
+	next.Machines = []access.MachinePolicy{entry.Remember(entry, by, how, w.Now)}
+	if err := w.Tx.SavePolicyEntry(ctx, next, whole.Revision, next.Machines[0]); err != nil {
 		return fmt.Errorf("save policy: %w", err)
 	}
 	return nil

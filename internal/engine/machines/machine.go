@@ -20,10 +20,8 @@ type MachineDetail struct {
 	Machine        access.Machine
 	Standing       access.Standing
 	StandingReason string
-	Agent          *access.Agent         // nil where no agent guards it
-	Policy         *access.MachinePolicy // nil where no policy names it
-	PolicyResource access.ResourceID     // of the policy that names it
-	PolicyName     string
+	Agent          *access.Agent    // nil where no agent guards it
+	Guards         []access.Policy  // what guards it, in the order in which it counts: see access.Guards
 	Activity       *MachineActivity // nil where it was not asked for, or the caller may not see it
 }
 
@@ -77,13 +75,14 @@ func (e *Service) MachinesFor(ctx context.Context, c engine.Caller, f engine.Mac
 			if err != nil {
 				return err
 			}
+			guards := engine.Guards{R: r}
 			list, err = engine.Visible(p,
 				func(p engine.Page) (engine.Listed[access.Machine], error) { return r.Machines(ctx, f, p) },
 				func(m access.Machine) (MachineDetail, bool, error) {
 					if !engine.Covered(m.Resource, scopes) {
 						return MachineDetail{}, false, nil
 					}
-					d, err := describeMachine(ctx, r, m)
+					d, err := describeMachines(ctx, &guards, m)
 					return d, true, err
 				})
 			return err
@@ -235,25 +234,24 @@ func Leave(ctx context.Context, w *engine.Work, m access.Machine, by access.Acto
 }
 
 func describeMachine(ctx context.Context, r engine.Reader, m access.Machine) (MachineDetail, error) {
+	return describeMachines(ctx, &engine.Guards{R: r}, m)
+}
+
+func describeMachines(ctx context.Context, g *engine.Guards, m access.Machine) (MachineDetail, error) {
 	d := MachineDetail{Machine: m}
 	if m.Agent != "" {
-		agent, err := r.Agent(ctx, m.Agent)
+		agent, err := g.R.Agent(ctx, m.Agent)
 		if err != nil {
 			return MachineDetail{}, fmt.Errorf("read agent: %w", err)
 		}
 		d.Agent = &agent
 	}
-	policy, err := r.GuardOf(ctx, m.ID)
-	switch {
-	case engine.IsKind(err, access.KindNotFound):
-	case err != nil:
-		return MachineDetail{}, fmt.Errorf("read policy: %w", err)
-	default:
-		if entry, ok := policy.Of(m.ID); ok {
-			d.Policy, d.PolicyResource, d.PolicyName = &entry, policy.Resource, policy.Name
-		}
+	guards, err := g.Of(ctx, m)
+	if err != nil {
+		return MachineDetail{}, err
 	}
-	d.Standing, d.StandingReason = access.StandingOf(m, d.Policy != nil)
+	d.Guards = guards
+	d.Standing, d.StandingReason = access.StandingOf(m, len(guards) > 0)
 	return d, nil
 }
 

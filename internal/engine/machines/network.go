@@ -129,8 +129,7 @@ func (e *Service) DeleteNetwork(ctx context.Context, c engine.Caller, name strin
 func networkUnused(ctx context.Context, r engine.Reader, n access.Network) error {
 	refusal := access.Fault(access.KindConflict, "networkInUse",
 		"network %s is named by policies: take it out of them first", n.Name)
-	names := engine.NameCache{R: r}
-	err := directory.EachEntryWith(ctx, r, n.Tenant, n.Name, func(entry access.MachinePolicy) (bool, error) {
+	err := directory.EachEntryWith(ctx, r, n.Tenant, n.Name, func(of string, entry access.MachinePolicy) (bool, error) {
 		for i, rule := range entry.Ports {
 			if !slices.ContainsFunc(rule.Networks,
 				func(name string) bool {
@@ -139,14 +138,9 @@ func networkUnused(ctx context.Context, r engine.Reader, n access.Network) error
 				}) || len(refusal.Reasons) == engine.MaxReasons {
 				continue
 			}
-			m, err := names.Machine(ctx, entry.Machine)
-			if err != nil {
-				return false, err
-			}
 			refusal.Reasons = append(refusal.Reasons, access.Reason{
-				Code: "networkInUse", Field: fmt.Sprintf("%s ports[%d].sources", engine.NameOf(m, entry.Machine), i),
-				Message: fmt.Sprintf("the policy of %s names it for %s/%s", engine.NameOf(m, entry.Machine), rule.Ports,
-					rule.Protocol),
+				Code: "networkInUse", Field: fmt.Sprintf("%s ports[%d].sources", of, i),
+				Message: fmt.Sprintf("the %s names it for %s/%s", of, rule.Ports, rule.Protocol),
 			})
 		}
 		return len(refusal.Reasons) < engine.MaxReasons, nil
@@ -170,6 +164,7 @@ type NetworkNames struct {
 	R      engine.Reader
 	Tenant access.TenantID
 	known  map[string]access.Network
+	guards engine.Guards
 }
 
 func (n *NetworkNames) find(ctx context.Context, name string) (access.Network, error) {
@@ -237,6 +232,33 @@ func (n *NetworkNames) Entry(ctx context.Context, entry access.MachinePolicy) (a
 		rule.Sources, rule.Networks = sources, nil
 	}
 	return entry, nil
+}
+
+// GuardsAsNamed returns what guards a machine, with the names of networks.
+func (n *NetworkNames) GuardsAsNamed(ctx context.Context, m access.Machine) ([]access.Policy, error) {
+	n.guards.R = n.R
+	return n.guards.Of(ctx, m)
+}
+
+// Guards returns what guards a machine, as Entry gives it.
+func (n *NetworkNames) Guards(ctx context.Context, m access.Machine) ([]access.Policy, error) {
+	guards, err := n.GuardsAsNamed(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return guards, n.resolve(ctx, guards)
+}
+
+// resolve puts prefixes in the place of the names of networks, as Entry does.
+func (n *NetworkNames) resolve(ctx context.Context, guards []access.Policy) error {
+	for i := range guards {
+		entry, err := n.Entry(ctx, guards[i].Machines[0])
+		if err != nil {
+			return err
+		}
+		guards[i].Machines = []access.MachinePolicy{entry}
+	}
+	return nil
 }
 
 // check refuses a policy's entry that names a network that there is not.

@@ -10,10 +10,15 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// MachinePolicy gives what guards a machine.
-func (e *Service) MachinePolicy(ctx context.Context, c engine.Caller,
-	machine string,
-) (d engine.PolicyDetail, err error) {
+// MachineGuards is what guards a machine, in the order in which it counts: the policy that names it before those of
+// scopes that reach it. For each port one of them holds whole; see access.Guards.
+type MachineGuards struct {
+	Guards  []engine.PolicyDetail // at least one
+	Instead []engine.PolicyDetail // what would guard the machine if no policy named it; nothing where none does
+}
+
+// MachinePolicy returns what guards a machine.
+func (e *Service) MachinePolicy(ctx context.Context, c engine.Caller, machine string) (out MachineGuards, err error) {
 	err = e.kernel.Look(ctx, c,
 		engine.Attempt{Action: rbac.PoliciesRead, Details: map[string]string{"machine": machine}},
 		func(r engine.Reader, may engine.Rights) error {
@@ -21,21 +26,52 @@ func (e *Service) MachinePolicy(ctx context.Context, c engine.Caller,
 			if err != nil {
 				return err
 			}
-			p, err := r.GuardOf(ctx, m.ID)
-			if engine.IsKind(err, access.KindNotFound) {
+			guards := engine.Guards{R: r}
+			all, err := guards.Of(ctx, m)
+			if err != nil {
+				return err
+			}
+			if len(all) == 0 {
 				return notConfigured(m)
 			}
-			p = may.Policy(p)
-			entry, _ := p.Of(m.ID)
-			d = engine.PolicyDetail{Policy: p, Entry: entry, Machine: m}
+			out = MachineGuards{Guards: details(may, m, all)}
+			if all[0].Reach != "" {
+				return nil
+			}
+			instead, err := guards.With(ctx, m, access.Policy{})
+			out.Instead = details(may, m, instead)
 			return err
 		})
-	return d, err
+	return out, err
+}
+
+// details returns what guards a machine as the caller may see it.
+func details(may engine.Rights, m access.Machine, guards []access.Policy) (all []engine.PolicyDetail) {
+	for _, p := range guards {
+		p = may.Policy(p)
+		all = append(all, engine.PolicyDetail{Policy: p, Entry: p.Machines[0], Machine: m})
+	}
+	return all
 }
 
 func notConfigured(m access.Machine) error {
 	return access.Fault(access.KindNotFound, "machineNotConfigured", "no policy guards machine %q: set one first",
 		m.Name)
+}
+
+// notNamed refuses to take a machine out of a policy where none names it.
+func notNamed(ctx context.Context, r engine.Reader, m access.Machine) error {
+	guards, err := engine.GuardsOf(ctx, r, m)
+	if err != nil {
+		return err
+	}
+	if len(guards) == 0 {
+		return notConfigured(m)
+	}
+	return access.Fault(access.KindNotFound, "machineNotNamed",
+		"machine %q has no policy of its own: the policy %q guards it, by %s; change that one, or set a policy of "+
+			"the machine",
+		m.Name, guards[0].Name, guards[0].Reach)
 }
 
 // SetMachinePolicy sets what guards a machine, in the policy that names it, or else in the policy "default" of its
@@ -126,7 +162,7 @@ func (e *Service) DeleteMachinePolicy(ctx context.Context, c engine.Caller, mach
 			}
 			p, err := tx.GuardOf(ctx, m.ID)
 			if engine.IsKind(err, access.KindNotFound) {
-				return notConfigured(m)
+				return notNamed(ctx, tx, m)
 			}
 			if err != nil {
 				return fmt.Errorf("read policy: %w", err)

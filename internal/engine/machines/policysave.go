@@ -73,7 +73,7 @@ func savePolicy(ctx context.Context, w *engine.Work, was, next access.Policy, by
 			}
 			details[fmt.Sprintf("removed.%d", removed)] = engine.NameOf(m, entry.Machine)
 			removed++
-			if err := unguard(ctx, w, entry.Machine, by); err != nil {
+			if err := unguard(ctx, w, entry, by); err != nil {
 				return next, err
 			}
 		}
@@ -92,17 +92,14 @@ func enterPolicy(ctx context.Context, w *engine.Work, networks *NetworkNames, m 
 	if err := networks.check(ctx, entry); err != nil {
 		return err
 	}
-	inForce, err := networks.Entry(ctx, entry)
-	if err != nil {
-		return err
-	}
 	if text := describeEntry(entry); old.Revision == 0 || text != describeEntry(old) {
 		details["machine."+engine.NameOf(m, entry.Machine)] = text
 	}
-	return applyPolicy(ctx, w, m, by, "the policy was changed", true, func(g access.Grant) (string, bool) {
-		why := outside(inForce, m.Name, g)
-		return why, why != ""
-	})
+	guards, err := networks.Guards(ctx, m)
+	if err != nil {
+		return err
+	}
+	return applyPolicies(ctx, w, guards, m, by, "the policy was changed")
 }
 
 // saveEntry saves what a policy, which may be new, says of one machine; the machines beside it are not looked at. It
@@ -150,24 +147,49 @@ func remember(ctx context.Context, w *engine.Work, old access.MachinePolicy, had
 	return entry.Remember(old, by.ID, policy.Loosened(old, entry), w.Now), nil
 }
 
-// applyPolicy gives the enforcement point of a machine a new state, and revokes the grants that outside has a reason
-// for.
-func applyPolicy(ctx context.Context, w *engine.Work, m access.Machine, by access.Actor, reason string, judged bool,
-	outside func(access.Grant) (string, bool),
+// applyPolicies gives the enforcement point of a machine a new state, and revokes the grants that what guards the
+// machine by now would not allow.
+func applyPolicies(ctx context.Context, w *engine.Work, guards []access.Policy, m access.Machine, by access.Actor,
+	reason string,
 ) error {
 	if m.Agent != "" {
 		w.Bumps[m.Agent] = true
 	}
-	return w.RevokeOn(ctx, m, by, reason, judged, outside)
+	return w.RevokeOn(ctx, m, by, reason, true, func(g access.Grant) (string, bool) {
+		entry, guarded := rulingOf(guards, g.Target).Of(m.ID)
+		if !guarded {
+			return unguarded, true
+		}
+		why := outside(entry, m.Name, g)
+		return why, why != ""
+	})
 }
 
-// unguard applies that no policy names a machine any more.
-func unguard(ctx context.Context, w *engine.Work, id access.MachineID, by access.Actor) error {
-	m, err := w.Machine(ctx, id)
+// unguard applies that no policy names a machine any more; one of a scope may still guard it. Where that allows more
+// than what was said of the machine alone, it remembers who let it.
+func unguard(ctx context.Context, w *engine.Work, was access.MachinePolicy, by access.Actor) error {
+	m, err := w.Machine(ctx, was.Machine)
 	if err != nil || m.ID == "" {
 		return err
 	}
-	return applyPolicy(ctx, w, m, by, unguarded, false, func(access.Grant) (string, bool) { return unguarded, true })
+	networks := NetworkNames{R: w.Tx, Tenant: m.Tenant, guards: engine.Guards{R: w.Tx}}
+	guards, err := networks.guards.With(ctx, m, access.Policy{})
+	if err != nil {
+		return err
+	}
+	for _, p := range guards {
+		if len(policy.Loosened(was, p.Machines[0])) == 0 {
+			continue
+		}
+		how := []string{"no policy of " + m.Name + " alone any more"}
+		if err := rememberScope(ctx, w, p.Resource, by.ID, how); err != nil {
+			return err
+		}
+	}
+	if err := networks.resolve(ctx, guards); err != nil {
+		return err
+	}
+	return applyPolicies(ctx, w, guards, m, by, unguarded)
 }
 
 // dropPolicyEntry takes a machine out of the policy that names it, if any does; a policy that then names none is
@@ -206,8 +228,8 @@ func dropEntries(ctx context.Context, w *engine.Work, was access.Policy, by acce
 	if err := w.Tx.DeletePolicyEntries(ctx, next, was.Revision, machines); err != nil {
 		return fmt.Errorf("save policy: %w", err)
 	}
-	for _, id := range machines {
-		if err := unguard(ctx, w, id, by); err != nil {
+	for _, entry := range was.Machines {
+		if err := unguard(ctx, w, entry, by); err != nil {
 			return err
 		}
 	}
@@ -224,7 +246,7 @@ func deletePolicy(ctx context.Context, w *engine.Work, was access.Policy, by acc
 		return fmt.Errorf("delete policy: %w", err)
 	}
 	for _, entry := range was.Machines {
-		if err := unguard(ctx, w, entry.Machine, by); err != nil {
+		if err := unguard(ctx, w, entry, by); err != nil {
 			return err
 		}
 	}

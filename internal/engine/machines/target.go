@@ -33,7 +33,7 @@ func (j *Judge) Unheld(ctx context.Context, g access.Grant) (string, error) {
 // Outlawed is Unheld, and also says where the policy of the machine would not allow the grant any more.
 func (j *Judge) Outlawed(ctx context.Context, g access.Grant) (string, error) {
 	why, err := access.Try(g.Target,
-		func(port access.PortTarget) (string, error) { return j.outlawedOn(ctx, port.Machine, g) },
+		func(port access.PortTarget) (string, error) { return j.outlawedOn(ctx, port, g) },
 		func(access.RoleTarget) (string, error) { return "", nil })
 	if err != nil || why != "" {
 		return why, err
@@ -41,18 +41,25 @@ func (j *Judge) Outlawed(ctx context.Context, g access.Grant) (string, error) {
 	return j.Unheld(ctx, g)
 }
 
+// rulingOf returns which of a machine's guards holds for a target; the zero Policy where none does.
+func rulingOf(guards []access.Policy, t access.Target) access.Policy {
+	return access.Match(t,
+		func(port access.PortTarget) access.Policy { return access.Ruling(guards, port.Ports, port.Protocol) },
+		func(access.RoleTarget) access.Policy { return access.Policy{} })
+}
+
 // unguarded is why grants end on a machine that no policy names any more.
 const unguarded = "no policy guards the machine any more"
 
-func (j *Judge) outlawedOn(ctx context.Context, id access.MachineID, g access.Grant) (string, error) {
-	m, err := j.Names.Machine(ctx, id)
+func (j *Judge) outlawedOn(ctx context.Context, port access.PortTarget, g access.Grant) (string, error) {
+	m, err := j.Names.Machine(ctx, port.Machine)
 	if err != nil {
 		return "", err
 	}
 	if m.ID == "" {
 		return "the machine was deleted", nil
 	}
-	entry, err := j.Entry(ctx, m)
+	entry, err := j.Entry(ctx, m, port.Ports, port.Protocol)
 	switch {
 	case err != nil:
 		return "", err

@@ -105,14 +105,17 @@ func (in RouteInput) policy(ctx context.Context, r engine.Reader, may engine.Rig
 		if err != nil {
 			return p, err
 		}
-		if p, err = r.GuardOf(ctx, m.ID); engine.IsKind(err, access.KindNotFound) {
+		guards, err := engine.GuardsOf(ctx, r, m)
+		if err != nil {
+			return p, err
+		}
+		if len(guards) == 0 {
 			return p, access.Fault(access.KindNotFound, "machineNotConfigured", "no policy guards %q yet",
 				engine.Clip(in.Machine))
-		} else if err != nil {
-			return p, fmt.Errorf("read policy: %w", err)
 		}
+		p = guards[0]
 	case in.Policy != "":
-		if p, err = r.PolicyHead(ctx,
+		if p, err = engine.PolicyAt(ctx, r,
 			in.Policy); engine.IsKind(err, access.KindNotFound) || err == nil && p.Tenant != may.Caller.Tenant {
 			return access.Policy{}, unknown
 		} else if err != nil {
@@ -215,7 +218,7 @@ func describeRoute(ctx context.Context, r engine.Reader, route engine.Route) (Ro
 		d.PrincipalName = p.Name
 	}
 	if route.Policy != "" {
-		p, err := r.Policy(ctx, route.Policy)
+		p, err := engine.PolicyOf(ctx, r, route.Tenant, route.Policy)
 		if err != nil && !engine.IsKind(err, access.KindNotFound) {
 			return d, fmt.Errorf("read policy: %w", err)
 		}

@@ -66,7 +66,7 @@ func (e *Service) unentitled(ctx context.Context, r engine.Reader, now time.Time
 		if route.Policy == "" || route.Principal == "" {
 			return nil
 		}
-		p, err := r.Policy(ctx, route.Policy)
+		p, err := engine.PolicyOf(ctx, r, route.Tenant, route.Policy)
 		switch {
 		case engine.IsKind(err, access.KindNotFound):
 			gone = append(gone, route)

@@ -115,10 +115,13 @@ func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Right
 		x.step(false, "authorization", "%s may not ask for access here: %s", person.Name, check.Reason)
 		x.Reasons = append(x.Reasons, access.Reason{Code: "forbidden", Message: check.Reason})
 	}
-	p, err := r.GuardOf(ctx, m.ID) // its entry alone: a policy may name thousands
-	if err != nil && !engine.IsKind(err, access.KindNotFound) {
-		return fmt.Errorf("read policy: %w", err)
+	// of whoever wrote the policies, which the caller may be a guest of
+	theirs := machines.NetworkNames{R: r, Tenant: m.Tenant}
+	guards, err := theirs.Guards(ctx, m)
+	if err != nil {
+		return err
 	}
+	p := access.Ruling(guards, q.Ports, q.Protocol)
 	entry, guarded := p.Of(m.ID)
 	if !guarded {
 		x.step(false, "limits", "no policy guards %s", m.Name)
@@ -126,11 +129,7 @@ func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Right
 			access.Reason{Code: "machineNotConfigured", Message: "no policy guards " + m.Name})
 		return nil
 	}
-	// of whoever wrote the policy, which the caller may be a guest of
-	theirs := machines.NetworkNames{R: r, Tenant: m.Tenant}
-	if entry, err = theirs.Entry(ctx, entry); err != nil {
-		return err
-	}
+	x.ruling(m, p, guards)
 	networks := machines.NetworkNames{R: r, Tenant: may.Caller.Tenant}
 	port := access.PortTarget{Machine: m.ID, Ports: q.Ports, Protocol: q.Protocol}
 	if port.Sources, err = networks.Prefixes(ctx, q.Sources, q.Networks); err != nil {
@@ -182,6 +181,27 @@ func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Right
 		return err
 	}
 	return x.approvals(ctx, r, may, person, entry, found)
+}
+
+// ruling explains which of several policies holds for the ports, and why.
+func (x *Explanation) ruling(m access.Machine, p access.Policy, guards []access.Policy) {
+	by := "it names " + m.Name
+	if p.Reach != "" {
+		by = "it reaches " + m.Name + " by " + p.Reach
+	}
+	var others []string
+	for _, g := range guards {
+		if g.ID != p.ID {
+			others = append(others, g.Name)
+		}
+	}
+	switch {
+	case len(others) > 0:
+		x.step(true, "policy", "policy %s holds for the port: %s; for other ports %s", p.Name, by,
+			strings.Join(others, ", "))
+	case p.Reach != "":
+		x.step(true, "policy", "policy %s holds for the port: %s", p.Name, by)
+	}
 }
 
 // chain explains what counts together with the request.

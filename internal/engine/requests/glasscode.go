@@ -76,13 +76,9 @@ func (e *Service) IssueGlassCodes(ctx context.Context, c engine.Caller, machine 
 					"machine %q has %d unused codes; with %d more it would have more than %d: revoke them first",
 					m.Name, live, count, maxGlassCodes)
 			}
-			most := defaultGlassMax
-			if p, err := tx.GuardOf(ctx, m.ID); err == nil {
-				if entry, ok := p.Of(m.ID); ok && entry.BreakGlass != nil && entry.BreakGlass.Max > 0 {
-					most = entry.BreakGlass.Max
-				}
-			} else if !engine.IsKind(err, access.KindNotFound) {
-				return fmt.Errorf("read policy: %w", err)
+			most, err := longestGlass(ctx, tx, m)
+			if err != nil {
+				return err
 			}
 			for _, code := range codes {
 				err := tx.SaveGlassCode(ctx, engine.GlassCode{
@@ -107,6 +103,19 @@ func (e *Service) IssueGlassCodes(ctx context.Context, c engine.Caller, machine 
 		return nil, m, err
 	}
 	return codes, m, nil
+}
+
+// longestGlass returns how long a code may open a machine for. It opens any port, so the shortest of what the rules for
+// its ports say counts; where none says anything, defaultGlassMax.
+func longestGlass(ctx context.Context, r engine.Reader, m access.Machine) (time.Duration, error) {
+	guards, err := engine.GuardsOf(ctx, r, m)
+	most := time.Duration(0)
+	for _, p := range guards {
+		if rule := p.Machines[0].BreakGlass; rule != nil && rule.Max > 0 && (most == 0 || rule.Max < most) {
+			most = rule.Max
+		}
+	}
+	return cmp.Or(most, defaultGlassMax), err
 }
 
 // newGlassCode gives 128 random bits as letters and digits in groups, to be read from paper.

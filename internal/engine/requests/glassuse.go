@@ -62,7 +62,7 @@ func (e *Service) GlassUsed(ctx context.Context, agent access.AgentID, address n
 		issuer.Name = engine.Rights{Dir: dir, Caller: engine.Caller{Name: issuer.Name, Tenant: issuer.Tenant}}.Name(
 			tenant)
 		actor := access.Actor{ID: issuer.ID, Name: issuer.Name, Address: address, Via: "agent"}
-		approvals, told, err := approversOf(ctx, tx, code.Machine)
+		approvals, told, err := approversOf(ctx, tx, code.Machine, u)
 		if err != nil {
 			return err
 		}
@@ -122,13 +122,14 @@ func (e *Service) GlassUsed(ctx context.Context, agent access.AgentID, address n
 	return err
 }
 
-// approversOf gives what the rule of a machine's policy asks for, and whom it names; nothing where no policy guards it.
-func approversOf(ctx context.Context, r engine.Reader,
-	machine access.MachineID,
+// approversOf gives what the rule for what was opened asks for, and whom it names; nothing where no policy guards the
+// machine.
+func approversOf(ctx context.Context, r engine.Reader, machine access.MachineID,
+	u GlassUse,
 ) ([]access.Approval, []access.PrincipalID, error) {
-	p, err := r.GuardOf(ctx, machine)
-	if err != nil && !engine.IsKind(err, access.KindNotFound) {
-		return nil, nil, fmt.Errorf("read policy: %w", err)
+	p, err := engine.Guarding(ctx, r, machine, u.Ports, u.Protocol)
+	if err != nil {
+		return nil, nil, err
 	}
 	entry, _ := p.Of(machine)
 	approvals := everyApproval([]*access.MachinePolicy{&entry})

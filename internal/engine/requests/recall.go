@@ -49,10 +49,9 @@ func (e *Service) carryOutRecall(ctx context.Context, tx engine.Tx, order access
 		return err
 	}
 	j.Names.Seen = w.Machines
-	standing, err := tx.Standing(ctx, engine.StandingFilter{
-		Principal: order.Principal, Machine: order.Machine, Made: order.At, AfterStart: order.AfterStart,
-		AfterGrant: order.AfterGrant,
-	}, engine.ActChunk)
+	f := engine.StandingOf(order)
+	f.Made, f.AfterStart, f.AfterGrant = order.At, order.AfterStart, order.AfterGrant
+	standing, err := tx.Standing(ctx, f, engine.ActChunk)
 	if err != nil {
 		return fmt.Errorf("read grants: %w", err)
 	}

@@ -120,6 +120,7 @@ func (d *deciding) present(ctx context.Context) (p present, err error) {
 	p = present{ask: askOf(r), items: slices.Clone(r.Items)}
 	p.asked = r.CreatedAt
 	guards := guardsOf(d.Tx, r.Tenant)
+	guards.machine = d.Machine
 	for i, item := range r.Items {
 		p.look = p.look || !r.Decides(i) // what was approved by itself is held to what there is beside it by now
 		site, err := d.Site(ctx, item.Target)

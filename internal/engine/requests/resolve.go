@@ -33,7 +33,7 @@ func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitI
 		known, ok := found[item.Machine]
 		if !ok {
 			var err error
-			if known, err = resolveMachine(ctx, r, may, item.Machine, in.Policy); err != nil {
+			if known, err = resolveMachine(ctx, r, may, item.Machine); err != nil {
 				return asked, nil, err
 			}
 			found[item.Machine] = known
@@ -43,6 +43,11 @@ func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitI
 			continue
 		}
 		sites[i] = known.site
+		if in.Policy != "" && !known.ruling(item.Port).Resource.Equal(in.Policy) {
+			refusal = worse(refusal, access.Fault(access.KindInvalid, "machineNotInPolicy",
+				"machine %q is not named by this policy", known.site.Name), fmt.Sprintf("items[%d].machine", i))
+			continue
+		}
 		sources, err := networks.Prefixes(ctx, item.Port.Sources, item.Networks)
 		if refused := byRule(err); refused != nil {
 			refusal = worse(refusal, refused, fmt.Sprintf("items[%d].sources", i))
@@ -65,23 +70,29 @@ func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitI
 
 // resolved is what a machine's name led to.
 type resolved struct {
-	site     access.Machine
-	entry    *access.MachinePolicy // nil where no policy guards the machine
-	policy   access.PolicyID
-	revision int64
-	refusal  *access.Error
+	site    access.Machine
+	guards  []access.Policy // what guards the machine; nothing where no policy does
+	refusal *access.Error
+}
+
+// ruling returns the policy that holds for a port of the machine.
+func (m resolved) ruling(port access.PortTarget) access.Policy {
+	return access.Ruling(m.guards, port.Ports, port.Protocol)
 }
 
 // judge returns an item for a port of the machine as it is judged.
 func (m resolved) judge(item access.Item, port access.PortTarget) policy.Item {
 	port.Machine = m.site.ID
 	item.Target = port
-	return policy.Item{Item: item.Under(m.policy, m.revision), Name: m.site.Name, Policy: m.entry}
+	p := m.ruling(port)
+	entry, guarded := p.Of(m.site.ID)
+	if !guarded {
+		return policy.Item{Item: item, Name: m.site.Name}
+	}
+	return policy.Item{Item: item.Under(p.ID, entry.Revision), Name: m.site.Name, Policy: &entry}
 }
 
-func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref string,
-	only access.ResourceID,
-) (resolved, error) {
+func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref string) (resolved, error) {
 	m, err := engine.FindMachine(ctx, r, may, ref, rbac.PoliciesInitiate)
 	if refusal := byRule(err); refusal != nil {
 		return resolved{refusal: refusal}, nil //nolint:nilerr // the refusal is the answer
@@ -90,25 +101,9 @@ func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref
 		return resolved{}, err
 	}
 	out := resolved{site: m}
-	p, err := r.GuardOf(ctx, m.ID)
-	found := !engine.IsKind(err, access.KindNotFound)
-	switch {
-	case err != nil && found:
-		return resolved{}, fmt.Errorf("read policy: %w", err)
-	case only != "" && !p.Resource.Equal(only):
-		return resolved{refusal: access.Fault(access.KindInvalid, "machineNotInPolicy",
-			"machine %q is not named by this policy", m.Name)}, nil
-	case !found:
-		return out, nil
-	}
-	if entry, ok := p.Of(m.ID); ok {
-		networks := machines.NetworkNames{R: r, Tenant: m.Tenant}
-		if entry, err = networks.Entry(ctx, entry); err != nil {
-			return resolved{}, err
-		}
-		out.entry, out.policy, out.revision = &entry, p.ID, entry.Revision
-	}
-	return out, nil
+	networks := machines.NetworkNames{R: r, Tenant: m.Tenant}
+	out.guards, err = networks.Guards(ctx, m)
+	return out, err
 }
 
 // byRule gives err where it is a refusal by a rule of ours, and nil where it is a fault, or nothing.

@@ -31,12 +31,13 @@ type guard struct {
 // guards reads what guards targets of one tenant: each policy and network once.
 type guards struct {
 	networks machines.NetworkNames
-	policies map[access.MachineID]access.Policy
+	machine  func(context.Context, access.MachineID) (access.Machine, error) // the zero one where it was deleted
+	policies map[access.MachineID][]access.Policy                            // what guards each
 }
 
 func guardsOf(r engine.Reader, tenant access.TenantID) guards {
 	return guards{
-		networks: machines.NetworkNames{R: r, Tenant: tenant}, policies: map[access.MachineID]access.Policy{},
+		networks: machines.NetworkNames{R: r, Tenant: tenant}, machine: (&engine.NameCache{R: r}).Machine, policies: map[access.MachineID][]access.Policy{},
 	}
 }
 
@@ -47,15 +48,16 @@ func (g *guards) of(ctx context.Context, t access.Target) (guard, error) {
 }
 
 func (g *guards) ofPort(ctx context.Context, port access.PortTarget) (guard, error) {
-	p, known := g.policies[port.Machine]
-	if !known {
-		var err error
-		p, err = g.networks.R.GuardOf(ctx, port.Machine)
-		if err != nil && !engine.IsKind(err, access.KindNotFound) {
-			return guard{}, fmt.Errorf("read policy: %w", err)
+	if _, known := g.policies[port.Machine]; !known {
+		m, err := g.machine(ctx, port.Machine)
+		if err == nil && m.ID != "" {
+			g.policies[port.Machine], err = g.networks.GuardsAsNamed(ctx, m)
 		}
-		g.policies[port.Machine] = p
+		if err != nil {
+			return guard{}, err
+		}
 	}
+	p := access.Ruling(g.policies[port.Machine], port.Ports, port.Protocol)
 	entry, guarded := p.Of(port.Machine)
 	moves := entry.Approval.Depends() ||
 		slices.ContainsFunc(entry.Ports, func(r access.PortRule) bool { return len(r.Networks) > 0 })
@@ -128,7 +130,7 @@ func standing(ctx context.Context, j *machines.Judge, g access.Grant,
 	var longest time.Duration
 	terms, err := access.Try(g.Target,
 		func(port access.PortTarget) (*access.MachinePolicy, error) {
-			entry, err := j.Entry(ctx, site)
+			entry, err := j.Entry(ctx, site, port.Ports, port.Protocol)
 			if err == nil && entry != nil {
 				longest = policy.Longest(*entry, port)
 			}
@@ -153,7 +155,7 @@ func judgedAnew(ctx context.Context, r engine.Reader, may engine.Rights, g acces
 ) (policy.Item, error) {
 	item, err := access.Try(g.Target,
 		func(port access.PortTarget) (policy.Item, error) {
-			found, err := resolveMachine(ctx, r, may, string(site.ID), "")
+			found, err := resolveMachine(ctx, r, may, string(site.ID))
 			if err == nil && found.refusal != nil {
 				err = found.refusal
 			}

@@ -1,0 +1,360 @@
+package machines
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
+	"github.com/postern-dev/postern/internal/core/rbac"
+	"github.com/postern-dev/postern/internal/engine"
+)
+
+// ScopePolicyInput is a policy of a scope as somebody writes it.
+type ScopePolicyInput struct {
+	Name          string
+	ResourceGroup string // name or resource id; empty: the subscription
+	Subscription  string // name, GUID or resource id; empty: the default one. It counts where ResourceGroup is empty
+	Labels        map[string]string
+	Order         int // of those with labels; 0 without
+	Rules         access.MachinePolicy
+}
+
+// ScopePolicyDetail is a policy of a scope with how many machines it reaches, whether or not another policy comes
+// before it there.
+type ScopePolicyDetail struct {
+	Policy   access.ScopePolicy
+	Machines int
+}
+
+// ScopePolicies lists the policies of scopes that the caller may see, in the order in which they count.
+func (e *Service) ScopePolicies(ctx context.Context, c engine.Caller) (list []ScopePolicyDetail, err error) {
+	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.PoliciesRead},
+		func(r engine.Reader, may engine.Rights) error {
+			if _, err := may.Anywhere(rbac.PoliciesRead); err != nil {
+				return err
+			}
+			for _, tenant := range append([]access.TenantID{c.Tenant}, may.Beside()...) {
+				all, err := r.ScopePolicies(ctx, tenant)
+				if err != nil {
+					return fmt.Errorf("read policies of scopes: %w", err)
+				}
+				slices.SortStableFunc(all, func(a, b access.ScopePolicy) int { return a.Rank() - b.Rank() })
+				for _, p := range all {
+					if !may.May(rbac.PoliciesRead, p.Resource) {
+						continue
+					}
+					d, err := describeScope(ctx, r, may, p)
+					if err != nil {
+						return err
+					}
+					list = append(list, d)
+				}
+			}
+			return nil
+		})
+	return list, err
+}
+
+// ScopePolicy returns a policy of a scope by its name or resource id.
+func (e *Service) ScopePolicy(ctx context.Context, c engine.Caller, ref string) (d ScopePolicyDetail, err error) {
+	err = e.kernel.Look(ctx, c,
+		engine.Attempt{Action: rbac.PoliciesRead, Details: map[string]string{"policy": ref}},
+		func(r engine.Reader, may engine.Rights) error {
+			p, err := findScopePolicy(ctx, r, may, ref, rbac.PoliciesRead)
+			if err == nil {
+				d, err = describeScope(ctx, r, may, p)
+			}
+			return err
+		})
+	return d, err
+}
+
+func describeScope(ctx context.Context, r engine.Reader, may engine.Rights,
+	p access.ScopePolicy,
+) (ScopePolicyDetail, error) {
+	counts, err := r.MachineCounts(ctx, engine.MachineFilter{Tenant: p.Tenant, Scope: p.Scope, Labels: p.Labels})
+	d := ScopePolicyDetail{Policy: p}
+	for _, n := range counts {
+		d.Machines += n
+	}
+	if !may.ReadsRules(access.Policy{Tenant: p.Tenant, Resource: p.Resource}) {
+		d.Policy.Rules = engine.UnnamedEntry(p.Rules)
+	}
+	return d, err
+}
+
+// findScopePolicy finds a policy by its name or resource id, where the caller may do the action. One that the caller
+// may not read is not found, whether it exists or not.
+func findScopePolicy(ctx context.Context, r engine.Reader, may engine.Rights, ref, action string,
+) (access.ScopePolicy, error) {
+	if _, err := may.Anywhere(action, rbac.PoliciesRead); err != nil {
+		return access.ScopePolicy{}, err
+	}
+	for _, tenant := range append([]access.TenantID{may.Caller.Tenant}, may.Beside()...) {
+		all, err := r.ScopePolicies(ctx, tenant)
+		if err != nil {
+			return access.ScopePolicy{}, fmt.Errorf("read policies of scopes: %w", err)
+		}
+		for _, p := range all {
+			if (strings.EqualFold(p.Name, ref) || strings.EqualFold(string(p.Resource), ref)) &&
+				(may.May(rbac.PoliciesRead, p.Resource) || may.May(action, p.Resource)) {
+				return p, may.Require(action, p.Resource)
+			}
+		}
+	}
+	return access.ScopePolicy{}, access.Fault(access.KindNotFound, "unknownPolicy",
+		"there is no policy %q of a scope that you may see", engine.Clip(ref))
+}
+
+// SetScopePolicy makes a policy of a scope, or replaces what it says. With ifRevision it fails with a conflict unless
+// the policy is still at that revision, where 0 says that there must be none. Grants that what guards a machine by then
+// would not allow are revoked: up to a hundred at once, and of more the others within seconds, while all are closed.
+func (e *Service) SetScopePolicy(ctx context.Context, c engine.Caller, in ScopePolicyInput,
+	ifRevision *int64,
+) (d ScopePolicyDetail, err error) {
+	err = e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.PoliciesWrite, Details: map[string]string{"policy": in.Name}},
+		func(tx engine.Tx, may engine.Rights) error {
+			next, err := in.place(ctx, tx, may)
+			if err != nil {
+				return err
+			}
+			if err := may.Require(rbac.PoliciesWrite, next.Resource); err != nil {
+				return err
+			}
+			if err := may.Require(rbac.MachinesWrite, next.Scope); err != nil {
+				return err
+			}
+			was, err := alone(ctx, tx, next)
+			if err != nil {
+				return err
+			}
+			if err := atRevision(was.Revision, ifRevision); err != nil {
+				return err
+			}
+			var reasons []access.Reason
+			next.Rules, reasons, err = e.SettleRules(ctx, tx, may, next.Tenant, in.Rules, Askers{
+				What: next.Reach(), All: may.Dir.Holders(rbac.PoliciesInitiate, next.Scope, may.Now),
+			})
+			if err != nil {
+				return err
+			}
+			if err := malformedPolicy(append(policy.Validate(next.Rules), reasons...)); err != nil {
+				return err
+			}
+			networks := NetworkNames{R: tx, Tenant: next.Tenant}
+			if err := networks.check(ctx, next.Rules); err != nil {
+				return err
+			}
+			w := e.kernel.NewWork(tx, may.Now)
+			if next, err = e.saveScope(ctx, w, was, next, may.Actor(next.Tenant)); err != nil {
+				return err
+			}
+			d, err = describeScope(ctx, tx, may, next)
+			return err
+		})
+	return d, err
+}
+
+// place returns the policy as it is to be, but for its rules, id and revision.
+func (in ScopePolicyInput) place(ctx context.Context, r engine.Reader, may engine.Rights,
+) (p access.ScopePolicy, err error) {
+	if err := access.CheckName("policy", in.Name); err != nil {
+		return p, err
+	}
+	if err := checkLabels("", in.Labels); err != nil {
+		return p, err
+	}
+	switch {
+	case len(in.Labels) == 0 && in.Order != 0:
+		return p, misplaced("orderWithoutLabels", "order",
+			"the order is for policies with labels: the one of a resource group comes before the one of its subscription")
+	case len(in.Labels) > 0 && (in.Order < 1 || in.Order > access.MaxOrder):
+		return p, misplaced("orderOutOfRange", "order",
+			fmt.Sprintf("a policy with labels has an order from 1 to %d, which says which of several comes first",
+				access.MaxOrder))
+	}
+	p = access.ScopePolicy{Name: in.Name, Labels: maps.Clone(in.Labels), Order: in.Order, Tenant: may.Caller.Tenant}
+	if in.ResourceGroup != "" {
+		group, err := engine.FindGroup(ctx, r, may, in.ResourceGroup)
+		if err != nil {
+			return p, err
+		}
+		p.Scope, p.Tenant = group.Scope(), group.Subscription.Tenant
+	} else {
+		s, err := engine.FindSubscription(ctx, r, may.Caller.Tenant, in.Subscription)
+		if err != nil {
+			return p, err
+		}
+		p.Scope = access.SubscriptionScope(s.ID)
+	}
+	p.Resource = access.ScopePolicyResource(p.Scope, in.Name)
+	return p, nil
+}
+
+func misplaced(code, field, message string) error {
+	return malformedPolicy([]access.Reason{{Code: code, Field: field, Message: message}})
+}
+
+// alone returns what next is to replace, the zero policy where it is new, and refuses where another policy has its
+// name, its place in the order, or its scope.
+func alone(ctx context.Context, r engine.Reader, next access.ScopePolicy) (was access.ScopePolicy, err error) {
+	all, err := r.ScopePolicies(ctx, next.Tenant)
+	if err != nil {
+		return was, fmt.Errorf("read policies of scopes: %w", err)
+	}
+	for _, p := range all {
+		switch {
+		case p.Resource.Equal(next.Resource):
+			was = p
+		case strings.EqualFold(p.Name, next.Name):
+			return was, access.Fault(access.KindConflict, "policyNameTaken",
+				"there is a policy %q at %s already: choose another name, or delete that one first", p.Name, p.Scope)
+		case len(next.Labels) > 0 && len(p.Labels) > 0 && p.Order == next.Order:
+			return was, access.Fault(access.KindConflict, "policyOrderTaken",
+				"the policy %q has the order %d already, and one must come first: choose another number", p.Name, p.Order)
+		case len(next.Labels) == 0 && len(p.Labels) == 0 && p.Scope.Equal(next.Scope):
+			return was, access.Fault(access.KindConflict, "scopeHasPolicy",
+				"the policy %q is that of %s already: change it, or give this one labels", p.Name, p.Scope)
+		}
+	}
+	if was.ID == "" && len(all) >= access.MaxScopePolicies {
+		return was, access.Fault(access.KindConflict, "tooManyPolicies",
+			"there are %d policies of scopes, the most that are allowed: delete one first", len(all))
+	}
+	return was, nil
+}
+
+// saveScope saves next over was, tells the agents, and revokes what is not allowed any more.
+func (e *Service) saveScope(ctx context.Context, w *engine.Work, was, next access.ScopePolicy,
+	by access.Actor,
+) (access.ScopePolicy, error) {
+	next.ID, next.CreatedAt, next.UpdatedAt, next.Revision = was.ID, was.CreatedAt, w.Now, was.Revision+1
+	how := policy.Loosened(was.Rules, next.Rules)
+	if was.ID == "" {
+		next.ID, next.CreatedAt = access.PolicyID(engine.NewID()), w.Now
+	} else {
+		if !maps.Equal(was.Labels, next.Labels) {
+			how = append(how, "for other machines")
+		}
+		if next.Order < was.Order {
+			how = append(how, "before other policies")
+		}
+	}
+	next.Rules = next.Rules.Remember(was.Rules, by.ID, how, w.Now)
+	next.Rules.Revision = was.Rules.Revision
+	if !reflect.DeepEqual(was.Rules, next.Rules) || was.Order != next.Order || !maps.Equal(was.Labels, next.Labels) {
+		next.Rules.Revision = next.Revision
+	}
+	if err := w.Tx.SaveScopePolicy(ctx, next, was.Revision); err != nil {
+		return next, fmt.Errorf("save policy: %w", err)
+	}
+	details := map[string]string{"name": next.Name, "reach": next.Reach(), "rules": describeEntry(next.Rules)}
+	if next.Order > 0 {
+		details["order"] = strconv.Itoa(next.Order)
+	}
+	w.Event(access.Event{
+		Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource, Action: rbac.PoliciesWrite,
+		Details: details,
+	})
+	return next, e.applyScope(ctx, w, next, by, "the policy "+next.Name+" was changed")
+}
+
+// applyScope gives the agents of all machines in the scope of a policy a new state, and revokes the grants that what
+// guards their machines by now would not allow.
+func (e *Service) applyScope(ctx context.Context, w *engine.Work, p access.ScopePolicy, by access.Actor,
+	reason string,
+) error {
+	if err := w.Tx.BumpWithin(ctx, p.Tenant, p.Scope); err != nil {
+		return fmt.Errorf("bump agents: %w", err)
+	}
+	j, err := e.NewJudge(ctx, w.Tx, w.Now)
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = w.RevokeIn(ctx, p.Tenant, p.Resource, by, reason, func(g access.Grant) (string, bool) {
+		if g.Place().Machine == "" || failed != nil {
+			return "", false
+		}
+		var why string
+		why, failed = j.Outlawed(ctx, g)
+		return why, why != ""
+	})
+	if err := engine.FirstError(err, failed); err != nil {
+		return err
+	}
+	return w.Finish(ctx)
+}
+
+// DeleteScopePolicy deletes a policy of a scope. Machines that another policy guards go on being guarded by that; on
+// the others nothing is guarded any more, and what is open there is revoked.
+func (e *Service) DeleteScopePolicy(ctx context.Context, c engine.Caller, ref string, ifRevision *int64) error {
+	return e.kernel.Change(ctx, c,
+		engine.Attempt{Action: rbac.PoliciesDelete, Details: map[string]string{"policy": ref}},
+		func(tx engine.Tx, may engine.Rights) error {
+			p, err := findScopePolicy(ctx, tx, may, ref, rbac.PoliciesDelete)
+			if err != nil {
+				return err
+			}
+			if err := atRevision(p.Revision, ifRevision); err != nil {
+				return err
+			}
+			if err := tx.DeleteScopePolicy(ctx, p.ID, p.Revision); err != nil {
+				return fmt.Errorf("delete policy: %w", err)
+			}
+			w := e.kernel.NewWork(tx, may.Now)
+			by := may.Actor(p.Tenant)
+			if err := exposed(ctx, w, p, by.ID); err != nil {
+				return err
+			}
+			w.Event(access.Event{
+				Kind: access.PolicyDeleted, Actor: by, Tenant: p.Tenant, Scope: p.Resource, Action: rbac.PoliciesDelete,
+				Details: map[string]string{"name": p.Name, "reach": p.Reach()},
+			})
+			return e.applyScope(ctx, w, p, by, "the policy "+p.Name+" was deleted")
+		})
+}
+
+// exposed remembers, in each policy that counts where a deleted one came before it, who deleted that, if it allows
+// more.
+func exposed(ctx context.Context, w *engine.Work, deleted access.ScopePolicy, by access.PrincipalID) error {
+	all, err := w.Tx.ScopePolicies(ctx, deleted.Tenant)
+	if err != nil {
+		return fmt.Errorf("read policies of scopes: %w", err)
+	}
+	for _, p := range all {
+		if p.Rank() < deleted.Rank() || !p.Scope.Within(deleted.Scope) && !deleted.Scope.Within(p.Scope) ||
+			len(policy.Loosened(deleted.Rules, p.Rules)) == 0 {
+			continue
+		}
+		how := []string{"without the policy " + deleted.Name + " before it"}
+		if err := rememberScope(ctx, w, p.Resource, by, how); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rememberScope remembers in a policy of a scope who loosened what it says of a machine, by something else than a
+// change of it: what it says stays as it is.
+func rememberScope(ctx context.Context, w *engine.Work, id access.ResourceID, by access.PrincipalID,
+	how []string,
+) error {
+	was, err := w.Tx.ScopePolicy(ctx, id)
+	if err != nil {
+		return fmt.Errorf("read policy: %w", err)
+	}
+	next := was
+	next.Rules, next.Revision = was.Rules.Remember(was.Rules, by, how, w.Now), was.Revision+1
+	if err := w.Tx.SaveScopePolicy(ctx, next, was.Revision); err != nil {
+		return fmt.Errorf("save policy: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern/internal/core/access"
+)
+
+var (
+	scopePolicyTable = describe("scope policy", "scope_policies", "s", "id",
+		text("id", func(v *access.ScopePolicy) *access.PolicyID { return &v.ID }),
+		text("resource", func(v *access.ScopePolicy) *access.ResourceID { return &v.Resource }),
+		derived("resource_key", func(v *access.ScopePolicy) any { return v.Resource.Fold() }),
+		text("tenant", func(v *access.ScopePolicy) *access.TenantID { return &v.Tenant }),
+		text("name", func(v *access.ScopePolicy) *string { return &v.Name }),
+		text("scope", func(v *access.ScopePolicy) *access.ResourceID { return &v.Scope }),
+		derived("scope_key", func(v *access.ScopePolicy) any { return v.Scope.Fold() }),
+		nested("labels", func(v *access.ScopePolicy) *map[string]string { return &v.Labels }),
+		number("place", func(v *access.ScopePolicy) *int { return &v.Order }),
+		nested("body", func(v *access.ScopePolicy) *access.MachinePolicy { return &v.Rules }),
+		when("created_at", func(v *access.ScopePolicy) *time.Time { return &v.CreatedAt }),
+		when("updated_at", func(v *access.ScopePolicy) *time.Time { return &v.UpdatedAt }),
+		number("revision", func(v *access.ScopePolicy) *int64 { return &v.Revision }))
+
+	selectScopePolicy = "select " + scopePolicyTable.selected + " from scope_policies s where s.resource_key = $1 limit 1"
+	listScopePolicies = "select " + scopePolicyTable.selected + " from scope_policies s where s.tenant = $1 order by s.id" +
+		everyRow
+)
+
+const (
+	deleteScopePolicy  = "delete from scope_policies where id = $1 and revision = $2"
+	bumpScopes         = "update directory set scopes = scopes + 1 where id = 1"
+	deleteScopeLabels  = "delete from scope_policy_labels where policy = $1"
+	insertScopeLabel   = "insert into scope_policy_labels (policy, pair) values ($1, $2)"
+	bumpWithin         = "update agents set revision = revision + 1 where id in (" + agentsWithin + ")"
+	selectAgentsWithin = "select distinct m.agent from machines m where " + withinAgents + everyRow
+	agentsWithin       = "select m.agent from machines m where " + withinAgents
+	withinAgents       = "m.tenant = $1 and m.agent is not null and m.resource_key >= $2 and m.resource_key < $3"
+	// reached is that a policy of a scope reaches the machine m. A label stands in the JSON of its labels as a pair,
+	// and nowhere inside a name or a value, where quotes are escaped; replace, unlike like, minds the case.
+	reached = `exists (select 1 from scope_policies s where s.tenant = m.tenant and m.resource_key >= s.scope_key || '/'
+and m.resource_key < s.scope_key || '0' and not exists (select 1 from scope_policy_labels p where p.policy = s.id
+and replace(m.labels, p.pair, '') = m.labels))`
+)
+
+// ScopePolicy implements engine.ScopePolicyReader.
+func (r *reader) ScopePolicy(ctx context.Context, id access.ResourceID) (access.ScopePolicy, error) {
+	return one(ctx, r.q, "policy", scopePolicyTable.scan, selectScopePolicy, id.Fold())
+}
+
+// ScopePolicies implements engine.ScopePolicyReader.
+func (r *reader) ScopePolicies(ctx context.Context, tenant access.TenantID) ([]access.ScopePolicy, error) {
+	now, err := r.revisions(ctx)
+	if err != nil || now.scopes == 0 {
+		return nil, err
+	}
+	if list, known := r.scopes.get(now.scopes, tenant); known {
+		return list, nil
+	}
+	list, err := remembered(r.memo, "scope policy", string(tenant), func() ([]access.ScopePolicy, error) {
+		return whole(ctx, r.q, scopePolicyTable.scan, listScopePolicies, string(tenant))
+	})
+	if err == nil && r.memo == nil {
+		r.scopes.keep(now.scopes, tenant, list)
+	}
+	return list, err
+}
+
+// scopeCache keeps the policies of scopes from one transaction to the next, since each change of access looks at them.
+// Only a read transaction keeps anything: what it sees is committed, while a revision that a writing one sees may come
+// to nothing and its number be given to other policies.
+type scopeCache struct {
+	mu       sync.Mutex
+	revision int64
+	of       map[access.TenantID][]access.ScopePolicy
+}
+
+// get returns the policies of a tenant as they were at a revision, and reports whether they are known. Whoever gets them
+// changes nothing of them.
+func (c *scopeCache) get(revision int64, tenant access.TenantID) (list []access.ScopePolicy, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.revision != revision {
+		return nil, false
+	}
+	list, known = c.of[tenant]
+	return list, known
+}
+
+func (c *scopeCache) keep(revision int64, tenant access.TenantID, list []access.ScopePolicy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.revision != revision {
+		if revision < c.revision {
+			return // read before somebody changed them
+		}
+		c.revision, c.of = revision, map[access.TenantID][]access.ScopePolicy{}
+	}
+	c.of[tenant] = list
+}
+
+func (t *tx) bumpScopes(ctx context.Context) error { return t.exec(ctx, "directory", nil, bumpScopes) }
+
+// SaveScopePolicy implements engine.ScopePolicyWriter.
+func (t *tx) SaveScopePolicy(ctx context.Context, p access.ScopePolicy, was int64) error {
+	if err := swap(ctx, t, scopePolicyTable, p, p.Revision, was); err != nil {
+		return err
+	}
+	if err := t.exec(ctx, "scope policy", nil, deleteScopeLabels, string(p.ID)); err != nil {
+		return err
+	}
+	for name, value := range p.Labels {
+		pair, err := labelPair(name, value)
+		if err != nil {
+			return err
+		}
+		if err := t.exec(ctx, "scope policy", nil, insertScopeLabel, string(p.ID), pair); err != nil {
+			return err
+		}
+	}
+	return t.bumpScopes(ctx)
+}
+
+// DeleteScopePolicy implements engine.ScopePolicyWriter.
+func (t *tx) DeleteScopePolicy(ctx context.Context, id access.PolicyID, was int64) error {
+	if err := t.exec(ctx, "scope policy", nil, deleteScopeLabels, string(id)); err != nil {
+		return err
+	}
+	if err := t.exec(ctx, "scope policy", changed("policy"), deleteScopePolicy, string(id), was); err != nil {
+		return err
+	}
+	return t.bumpScopes(ctx)
+}
+
+// BumpWithin implements engine.ScopePolicyWriter.
+func (t *tx) BumpWithin(ctx context.Context, tenant access.TenantID, scope access.ResourceID) error {
+	args := []any{string(tenant), scope.Fold() + "/", scope.Fold() + "0"}
+	ids, err := whole(ctx, t.q, scanOne[access.AgentID], selectAgentsWithin, args...)
+	if err != nil {
+		return err
+	}
+	if err := t.exec(ctx, "agent", nil, bumpWithin, args...); err != nil {
+		return err
+	}
+	t.batch.news.agents = append(t.batch.news.agents, ids...)
+	return nil
+}

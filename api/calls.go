@@ -168,9 +168,8 @@ func (c *Client) DeleteMachinePolicy(ctx context.Context, machine string, ifRevi
 }
 
 // ScopePolicies lists the policies of resource groups, subscriptions and labels, in the order in which they count.
-func (c *Client) ScopePolicies(ctx context.Context) ([]ScopePolicy, error) {
-	list, err := ask[Page[ScopePolicy]](ctx, c, call{method: http.MethodGet, path: "/scope-policies"})
-	return list.Items, err
+func (c *Client) ScopePolicies(ctx context.Context) iter.Seq2[ScopePolicy, error] {
+	return pages[ScopePolicy](ctx, c, "/scope-policies", nil)
 }
 
 // ScopePolicy returns one of them, by its name or resource id.

@@ -75,6 +75,11 @@ func placeholders() map[string]namer {
 				}
 			}
 		},
+		"SCOPE-POLICY": func(ctx context.Context, cl *api.Client, _ string) iter.Seq2[string, error] {
+			return eachName(cl.ScopePolicies(ctx), func(p api.ScopePolicy) string {
+				return p.Name + nameAndMeaning + p.Reach
+			})
+		},
 		"AGENT": func(ctx context.Context, cl *api.Client, _ string) iter.Seq2[string, error] {
 			return eachName(cl.Agents(ctx), func(g api.Agent) string { return g.Name + nameAndMeaning + g.Mode })
 		},

@@ -226,8 +226,8 @@ func (a *app) confirmDropped(ctx context.Context, cl *api.Client, machine string
 		a.say("You may not read what guards %s, so nobody can tell you what would be lost. Use --yes to write it "+
 			"nevertheless.", machine)
 	}
-	if err != nil {
-		return 0, err
+	if err != nil || was.Reach != "" {
+		return 0, err // a policy of a scope guards it, and goes on to guard whatever the new one says nothing of
 	}
 	var lines []string
 	if gone := dropped(was.Ports, will.Ports); len(gone) > 0 {

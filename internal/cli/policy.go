@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,7 +19,7 @@ func (a *app) policyCommand() *cobra.Command {
 		"Policies define which ports of a machine are closed by default, and the limits within which a request may "+
 			"open them.",
 		a.listing(a.policyListCommand()), a.policyShowCommand(), a.policySetCommand(), a.policyDeleteCommand(),
-		a.policyExplainCommand(), a.policyTestCommand())
+		a.policyScopeCommand(), a.policyExplainCommand(), a.policyTestCommand())
 }
 
 // guardedPort is one line of a table of policies.
@@ -40,6 +41,12 @@ func guardedPorts(views []api.MachinePolicyView) []guardedPort {
 func policyColumns() []column[guardedPort] {
 	return []column[guardedPort]{
 		{"MACHINE", func(_ style, p guardedPort) string { return p.view.Machine }},
+		{"POLICY", func(_ style, p guardedPort) string {
+			if p.view.Reach == "" {
+				return p.view.Name
+			}
+			return p.view.Name + ", by " + p.view.Reach
+		}},
 		{"PORTS", func(_ style, p guardedPort) string { return portText(p.rule.Ports, p.rule.Protocol) }},
 		{"FROM", func(s style, p guardedPort) string {
 			if len(p.rule.Sources) == 0 {
@@ -103,15 +110,20 @@ func (a *app) printPolicies(views []api.MachinePolicyView, one bool) error {
 		}
 		return printList(a, views, nil, "")
 	}
+	if one {
+		views = append(views, views[0].Others...)
+	}
 	return printList(a, guardedPorts(views), policyColumns(),
-		"There are no policies yet. Create one with: postern policy set MACHINE", policyDetails()...)
+		"There are no policies yet. Create one with: postern policy set MACHINE, or for many machines at once with: "+
+			"postern policy scope set SCOPE-POLICY", policyDetails()...)
 }
 
 func (a *app) policyListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "list",
-		Short:   "List guarded ports",
-		Long:    "List the guarded ports of every machine that you may see, one line for each port.",
+		Use:   "list",
+		Short: "List guarded ports",
+		Long: "List the guarded ports of every machine that you may see and that has a policy of its own, one line for " +
+			"each port. postern policy scope list shows the policies that guard many machines at once.",
 		Example: "  postern policy list\n  postern policy list -o yaml",
 		Args:    takes(0, 0),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, _ []string) error {
@@ -127,8 +139,9 @@ func (a *app) policyListCommand() *cobra.Command {
 func (a *app) policyShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show MACHINE",
-		Short: "Show the policy of a machine",
-		Long: "Show the policy of a machine. Its YAML or JSON can be edited and used with policy set " +
+		Short: "Show what guards a machine",
+		Long: "Show what guards a machine, port by port: the policy of the machine itself, or a policy of its " +
+			"labels, its resource group or its subscription. YAML or JSON can be edited and used with policy set " +
 			"--file.",
 		Example: "  postern policy show web-1\n  postern policy show web-1 -o yaml > web-1.yaml",
 		Args:    takes(1, 1),
@@ -161,8 +174,9 @@ func (a *app) policyDeleteCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "delete MACHINE",
 		Short: "Delete a machine's policy",
-		Long: `Delete a machine's policy: Postern's rules for its ports are removed, and only other firewalls still protect them.
-To keep ports closed to everyone, keep the policy. The command first lists what will end and asks for confirmation;
+		Long: `Delete a machine's own policy. Policies of its labels, its resource group or its subscription then guard it, where
+there are any; otherwise, Postern's rules for its ports are removed, and only other firewalls still protect them. To keep
+ports closed to everyone, keep the policy. The command first lists what will end and asks for confirmation;
 --yes confirms in advance.`,
 		Example: "  postern policy delete web-1\n  postern policy delete web-1 --yes",
 		Args:    takes(1, 1),
@@ -171,15 +185,21 @@ To keep ports closed to everyone, keep the policy. The command first lists what 
 			if err != nil {
 				return err
 			}
-			lines, err := a.policyEnds(c.Context(), cl, view.Machine, view.Ports)
-			if err != nil {
-				return err
-			}
-			if err := a.confirm(yes, lines...); err != nil {
-				return err
+			if view.Reach == "" {
+				lines, err := a.policyDeletion(c.Context(), cl, view)
+				if err != nil {
+					return err
+				}
+				if err := a.confirm(yes, lines...); err != nil {
+					return err
+				}
 			}
 			if err := cl.DeleteMachinePolicy(c.Context(), args[0], view.Revision); err != nil {
 				return err
+			}
+			if len(view.Instead) > 0 {
+				a.say("%s has no policy of its own any more; what guards it: postern policy show %s", args[0], args[0])
+				return nil
 			}
 			a.say("%s is no longer guarded.", args[0])
 			return nil
@@ -187,6 +207,24 @@ To keep ports closed to everyone, keep the policy. The command first lists what 
 	}
 	yesFlag(c, &yes)
 	return c
+}
+
+// policyDeletion says what follows when a machine has no policy of its own any more.
+func (a *app) policyDeletion(ctx context.Context, cl *api.Client, view api.MachinePolicyView) ([]string, error) {
+	var instead []api.PortRule
+	var lines []string
+	for _, other := range view.Instead {
+		instead = append(instead, other.Ports...)
+		lines = append(lines,
+			fmt.Sprintf("The policy %s, by %s, guards %s of %s instead; grants outside of its limits are revoked.",
+				other.Name, other.Reach, ports(other.Ports), view.Machine))
+	}
+	gone := dropped(view.Ports, instead)
+	if len(gone) == 0 {
+		return lines, nil
+	}
+	ends, err := a.policyEnds(ctx, cl, view.Machine, gone)
+	return append(lines, ends...), err
 }
 
 // splitPort cuts "22/tcp" at the slash; what the parts are worth is the server's to say.

@@ -15,11 +15,82 @@ import (
 // recommended are the management ports that are guarded when nobody names any: SSH, RDP and WinRM.
 func recommended() []string { return []string{"22/tcp", "3389/tcp", "5985/tcp", "5986/tcp"} }
 
+// policyFlags are the settings of a policy as flags.
+type policyFlags struct {
+	ports, from, approvers       []string
+	longest, gap, loss, sessions string
+	file                         string
+	requireReason                bool
+	minReason                    int
+}
+
+func (p *policyFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringArrayVar(&p.ports, "port", nil,
+		"port or range to guard, such as 22, 22/tcp, 53/udp, 8000-8010/any; may be repeated")
+	f.StringSliceVar(&p.from, "from", nil,
+		"prefix or named network that must contain a request's sources; may be repeated (default any address)")
+	f.StringVar(&p.longest, "max", "3h", "maximum duration of a request")
+	f.StringVar(&p.gap, "gap", "", gapUsage())
+	f.StringVar(&p.sessions, "sessions", "cut", "what happens to established connections at the end: cut or keep")
+	f.StringVar(&p.loss, "close-after-loss", "",
+		"close openings this long after the machine lost the server (default keep until expiry)")
+	f.BoolVar(&p.requireReason, "require-reason", false, "require a reason")
+	f.IntVar(&p.minReason, "min-reason", 0, "minimum length of the reason, in characters; implies --require-reason")
+	f.StringSliceVar(&p.approvers, "approvers", nil,
+		"required approvers as GROUP:COUNT, such as ops:2; all of them if repeated (default none)")
+	f.StringVar(&p.file, "file", "", "read the whole policy from a YAML or JSON file")
+}
+
+// alone refuses a file beside flags that say the same; others are further flags that the file says.
+func (p *policyFlags) alone(c *cobra.Command, others ...string) error {
+	for _, other := range append([]string{
+		"port", "from", "max", "gap", "sessions", "close-after-loss", "require-reason", "min-reason", "approvers",
+	}, others...) {
+		if c.Flags().Changed(other) {
+			return usage(c, "--file contains all settings; omit --%s", other)
+		}
+	}
+	return nil
+}
+
+// read returns the policy that the flags say.
+func (p *policyFlags) read(c *cobra.Command) (in api.MachinePolicy, err error) {
+	most, err := parseDuration(p.longest)
+	if err != nil {
+		return in, usage(c, "--max: %s", err)
+	}
+	ports := p.ports
+	if len(ports) == 0 {
+		ports = recommended()
+	}
+	for _, port := range ports {
+		number, protocol := splitPort(port)
+		in.Ports = append(in.Ports, api.PortRule{
+			Ports: number, Protocol: protocol, Sources: p.from, MaxSeconds: int64(most / time.Second),
+		})
+	}
+	if in.GapSeconds, err = gapSeconds(p.gap); err != nil {
+		return in, usage(c, "--gap: %s", err)
+	}
+	in.Sessions = p.sessions
+	if p.loss != "" {
+		d, err := parseDuration(p.loss)
+		if err != nil {
+			return in, usage(c, "--close-after-loss: %s", err)
+		}
+		in.CloseAfterLossSeconds = int64(d / time.Second)
+	}
+	if in.Approval, err = approverCase(p.approvers); err != nil {
+		return in, usage(c, "--approvers: %s", err)
+	}
+	in.Justification = api.JustificationRule{Required: p.requireReason || p.minReason > 0, MinLength: p.minReason}
+	return in, nil
+}
+
 func (a *app) policySetCommand() *cobra.Command {
-	var ports, from, approvers []string
-	var longest, gap, loss, sessions, file string
-	var requireReason, yes bool
-	var minReason int
+	var settings policyFlags
+	var yes bool
 	c := &cobra.Command{
 		Use:   "set MACHINE [--port PORTS[/PROTOCOL]]… [--from PREFIX]… [--max DURATION]",
 		Short: "Guard ports of a machine and set limits for requests",
@@ -27,74 +98,41 @@ func (a *app) policySetCommand() *cobra.Command {
 machine's previous settings. Without --port, the recommended management ports are guarded: 22, 3389, 5985 and 5986. To
 set different limits per port, use a file; postern policy show -o yaml prints one. If a port would no longer be guarded,
 or another setting would be lost, such as approvers, the break-glass rule, a ticket or a gap, the command first lists it
-and asks for confirmation; --yes confirms in advance.`,
+and asks for confirmation; --yes confirms in advance. To guard many machines at once, use postern policy scope set.`,
 		Example: `  postern policy set web-1
   postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h
   postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason
   postern policy set web-1 --port 22 --approvers ops:2 --require-reason --gap 1h
   postern policy set web-1 --file web-1.yaml`,
 		Args: takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) (err error) {
 			var in api.MachinePolicy
 			var revision int64
 			var where document
-			if file != "" {
-				for _, other := range []string{
-					"port", "from", "max", "gap", "sessions", "close-after-loss",
-					"require-reason", "min-reason", "approvers",
-				} {
-					if c.Flags().Changed(other) {
-						return usage(c, "--file contains all settings; omit --%s", other)
-					}
+			if settings.file != "" {
+				if err := settings.alone(c); err != nil {
+					return err
 				}
-				data, err := readText(file)
+				data, err := readText(settings.file)
 				if err != nil {
 					return usage(c, "--file: %s", err)
 				}
 				// What policy show prints may be given back: a revision in it makes sure that nobody changed it in
 				// between.
 				var view api.MachinePolicyView
-				if where, err = readDocument(file, data, &view); err != nil {
+				if where, err = readDocument(settings.file, data, &view); err != nil {
 					return usage(c, "--file: %s", err)
 				}
 				in, revision = view.MachinePolicy, view.Revision
-			} else {
-				most, err := parseDuration(longest)
-				if err != nil {
-					return usage(c, "--max: %s", err)
-				}
-				if len(ports) == 0 {
-					ports = recommended()
-				}
-				for _, p := range ports {
-					number, protocol := splitPort(p)
-					in.Ports = append(in.Ports,
-						api.PortRule{
-							Ports: number, Protocol: protocol, Sources: from,
-							MaxSeconds: int64(most / time.Second),
-						})
-				}
-				if in.GapSeconds, err = gapSeconds(gap); err != nil {
-					return usage(c, "--gap: %s", err)
-				}
-				in.Sessions = sessions
-				if loss != "" {
-					d, err := parseDuration(loss)
-					if err != nil {
-						return usage(c, "--close-after-loss: %s", err)
-					}
-					in.CloseAfterLossSeconds = int64(d / time.Second)
-				}
-				if in.Approval, err = approverCase(approvers); err != nil {
-					return usage(c, "--approvers: %s", err)
-				}
-				in.Justification = api.JustificationRule{Required: requireReason || minReason > 0, MinLength: minReason}
+			} else if in, err = settings.read(c); err != nil {
+				return err
 			}
 			cl, err := a.client()
 			if err != nil {
 				return err
 			}
-			seen, err := a.confirmDropped(c.Context(), cl, args[0], in, file == "" && !c.Flags().Changed("max"), yes)
+			seen, err := a.confirmDropped(c.Context(), cl, args[0], in,
+				settings.file == "" && !c.Flags().Changed("max"), yes)
 			if err != nil {
 				return err
 			}
@@ -108,21 +146,7 @@ and asks for confirmation; --yes confirms in advance.`,
 			return a.printPolicies([]api.MachinePolicyView{view}, true)
 		},
 	}
-	f := c.Flags()
-	f.StringArrayVar(&ports, "port", nil,
-		"port or range to guard, such as 22, 22/tcp, 53/udp, 8000-8010/any; may be repeated")
-	f.StringSliceVar(&from, "from", nil,
-		"prefix or named network that must contain a request's sources; may be repeated (default any address)")
-	f.StringVar(&longest, "max", "3h", "maximum duration of a request")
-	f.StringVar(&gap, "gap", "", gapUsage())
-	f.StringVar(&sessions, "sessions", "cut", "what happens to established connections at the end: cut or keep")
-	f.StringVar(&loss, "close-after-loss", "",
-		"close openings this long after the machine lost the server (default keep until expiry)")
-	f.BoolVar(&requireReason, "require-reason", false, "require a reason")
-	f.IntVar(&minReason, "min-reason", 0, "minimum length of the reason, in characters; implies --require-reason")
-	f.StringSliceVar(&approvers, "approvers", nil,
-		"required approvers as GROUP:COUNT, such as ops:2; all of them if repeated (default none)")
-	f.StringVar(&file, "file", "", "read the whole policy from a YAML or JSON file")
+	settings.add(c)
 	yesFlag(c, &yes)
 	return c
 }

@@ -17,15 +17,15 @@ func (a *API) scopePolicyRoutes() {
 		summary: "List the policies of resource groups, subscriptions and labels, in the order in which they count",
 	}, a.listScopePolicies)
 	register(a, operation{
-		method: http.MethodGet, path: "/scope-policies/{policy}", id: "getScopePolicy", tag: tag, entry: people,
+		method: http.MethodGet, path: "/scope-policies/{scopePolicy}", id: "getScopePolicy", tag: tag, entry: people,
 		summary: "Get a policy of a resource group, a subscription or labels",
 	}, a.getScopePolicy)
 	register(a, operation{
-		method: http.MethodPut, path: "/scope-policies/{policy}", id: "setScopePolicy", tag: tag, entry: people,
+		method: http.MethodPut, path: "/scope-policies/{scopePolicy}", id: "setScopePolicy", tag: tag, entry: people,
 		summary: "Guard the machines of a resource group or a subscription, or those of them with labels",
 	}, a.setScopePolicy)
 	register(a, operation{
-		method: http.MethodDelete, path: "/scope-policies/{policy}", id: "deleteScopePolicy", tag: tag, entry: people,
+		method: http.MethodDelete, path: "/scope-policies/{scopePolicy}", id: "deleteScopePolicy", tag: tag, entry: people,
 		summary: "Delete a policy of a resource group, a subscription or labels, and end what no other policy allows",
 	}, a.deleteScopePolicy)
 }
@@ -50,7 +50,7 @@ func (a *API) listScopePolicies(ctx context.Context, in *callInput) (*answer[api
 type scopePolicyInput struct {
 	calling
 
-	Policy string `path:"policy" maxLength:"2048" doc:"Name or resource id; a resource id with its slashes escaped."`
+	Policy string `path:"scopePolicy" maxLength:"2048" doc:"Name or resource id; a resource id with its slashes escaped."`
 }
 
 type scopePolicyAnswer struct {
@@ -76,7 +76,7 @@ func (a *API) getScopePolicy(ctx context.Context, in *scopePolicyInput) (*scopeP
 type setScopePolicyInput struct {
 	calling
 
-	Policy  string `path:"policy" maxLength:"64" doc:"Name; each name is there once in a tenant."`
+	Policy  string `path:"scopePolicy" maxLength:"64" doc:"Name; each name is there once in a tenant."`
 	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that was seen: with another one now, nothing changes and the answer is 409."`
 	Body    api.NewScopePolicy
 }
@@ -101,7 +101,7 @@ func (a *API) setScopePolicy(ctx context.Context, in *setScopePolicyInput) (*sco
 type deleteScopePolicyInput struct {
 	calling
 
-	Policy  string `path:"policy" maxLength:"2048" doc:"Name or resource id; a resource id with its slashes escaped."`
+	Policy  string `path:"scopePolicy" maxLength:"2048" doc:"Name or resource id; a resource id with its slashes escaped."`
 	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that was seen: with another one now, nothing changes and the answer is 409."`
 }
 

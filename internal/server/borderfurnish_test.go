@@ -106,6 +106,9 @@ func (b *border) machine(victim *api.Client, approver string) {
 		BreakGlass: &api.BreakGlassRule{People: []string{b.known["principal"]}, MaxSeconds: 3600},
 	}, 0))
 	b.known["machine"], b.known["resource"], b.known["jit"] = m.ID, m.Resource, policy.Policy
+	b.known["scopePolicy"] = must[api.ScopePolicy](b)(victim.SetScopePolicy(ctx, "all-"+mark, api.NewScopePolicy{
+		MachinePolicy: api.MachinePolicy{Ports: []api.PortRule{{Ports: "3389", MaxSeconds: 3600}}},
+	}, 0)).Name
 	ask := api.NewRequest{
 		ForSeconds: 3600, Items: []api.NewItem{{Machine: m.ID, Ports: "22"}},
 		Justification: "reason-" + mark,

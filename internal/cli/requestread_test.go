@@ -96,7 +96,7 @@ func TestWideItemsComeFirst(t *testing.T) {
 func TestListSaysWhatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	r := api.Request{Items: []api.Item{
-		{Machine: "a", Ports: "22", Sources: []string{"203.0.113.7/32"}, ForSeconds: 3600},
+		{Machine: "a", Ports: "22", Sources: []string{"203.0.113.7/32"}, ForSeconds: 60},
 		{Machine: "b", Ports: "22", Sources: []string{"203.0.113.7/32"}, ForSeconds: 3600},
 		{Machine: "c", Ports: "22", Sources: []string{"::/0", "0.0.0.0/0"}, ForSeconds: 60},
 		{Role: &api.RoleAt{Name: "Owner", Scope: "/subscriptions/s/resourceGroups/g"}, ForSeconds: 3600},

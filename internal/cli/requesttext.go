@@ -82,10 +82,16 @@ func sourceTexts(s style, r api.Request) []string {
 	return unique(append(wide, texts...))
 }
 
-// lengthTexts says for how long the items open, each length once.
+// lengthTexts says for how long the items open, each length once; where a list may be cut, the longest come first.
 func lengthTexts(s style, r api.Request) []string {
+	items := r.Items
+	if !s.whole {
+		items = slices.SortedStableFunc(slices.Values(items), func(x, y api.Item) int {
+			return cmp.Compare(y.ForSeconds, x.ForSeconds)
+		})
+	}
 	var texts []string
-	for _, it := range r.Items {
+	for _, it := range items {
 		switch {
 		case it.Until != nil:
 			texts = append(texts, "until "+s.clock(*it.Until))

@@ -128,6 +128,11 @@ func (c *Client) Agents(ctx context.Context) iter.Seq2[Agent, error] {
 	return pages[Agent](ctx, c, "/agents", nil)
 }
 
+// RevokeGateway revokes a gateway that no machine is behind.
+func (c *Client) RevokeGateway(ctx context.Context, ref string) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/agents/" + url.PathEscape(ref)})
+}
+
 // EnrollmentTokens lists the tokens that no agent has enrolled with yet.
 func (c *Client) EnrollmentTokens(ctx context.Context) iter.Seq2[WaitingToken, error] {
 	return pages[WaitingToken](ctx, c, "/enrollment-tokens", nil)

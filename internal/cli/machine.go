@@ -19,7 +19,8 @@ func (a *app) machineCommand() *cobra.Command {
 		"Manage the machines whose ports are guarded, and the agents that guard them.",
 		a.machineTokenCommand(), a.listing(a.machineTokensCommand()), a.machineWithdrawCommand(), a.machineAddCommand(),
 		a.listing(a.machineListCommand()), a.machineShowCommand(),
-		a.machineLabelCommand(), a.machineDeleteCommand(), a.listing(a.machineAgentsCommand()))
+		a.machineLabelCommand(), a.machineDeleteCommand(), a.machineRevokeGatewayCommand(),
+		a.listing(a.machineAgentsCommand()))
 }
 
 func (a *app) machineAddCommand() *cobra.Command {

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -445,6 +446,49 @@ func TestAGroupIsDeletedWithItsGateways(t *testing.T) {
 	}
 	_, err = w.Machines.AuthenticateAgent(w.ctx, gate.Agent.ID, gate.Agent.Fingerprint)
 	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
+}
+
+// TestAGatewayIsRevokedWithNothingBehindIt proves that a gateway's certificate is ended by itself, by who may place
+// machines behind it and write them, and never while something is guarded by it.
+func TestAGatewayIsRevokedWithNothingBehindIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	gate := w.enrol("gate", access.ModeGateway)
+	plc := must(w.Machines.AddMachine(w.ctx, w.admin,
+		machines.AddMachineInput{Name: "plc-1", Gateway: "gate", Addresses: addresses("192.0.2.50")}))(t)
+	err := w.Machines.RevokeGateway(w.ctx, w.admin, "gate")
+	wantCode(t, err, access.KindConflict, "gatewayInUse")
+	if e, ok := errors.AsType[*access.Error](err); !ok || len(e.Reasons) != 1 ||
+		e.Reasons[0].Message != string(plc.Machine.Resource) {
+		t.Errorf("what is behind it is said as %v", err)
+	}
+	if err := w.Machines.DeleteMachine(w.ctx, w.admin, string(plc.Machine.ID)); err != nil {
+		t.Fatal(err)
+	}
+	for name, actions := range map[string][]string{
+		"Looker": {rbac.AgentsRead}, "Joiner": {rbac.AgentsRead, rbac.GatewaysJoin},
+	} {
+		must(w.Roles.PutRole(w.ctx, w.admin, roles.RoleInput{
+			Name: name, Permissions: []rbac.Permission{{Actions: actions}},
+			AssignableScopes: []access.ResourceID{access.Root},
+		}))(t)
+		wantCode(t, w.Machines.RevokeGateway(w.ctx, w.user("a "+name, name), "gate"), access.KindForbidden, "forbidden")
+	}
+	w.host("web-1")
+	wantCode(t, w.Machines.RevokeGateway(w.ctx, w.admin, "web-1"), access.KindInvalid, "notAGateway")
+	_, stranger := w.tenant("stranger")
+	wantCode(t, w.Machines.RevokeGateway(w.ctx, stranger, string(gate.Agent.ID)), access.KindNotFound, "unknownAgent")
+
+	if err := w.Machines.RevokeGateway(w.ctx, w.admin, "gate"); err != nil {
+		t.Fatal(err)
+	}
+	events := w.events()
+	if last := events[len(events)-1]; last.Kind != access.AgentRevoked || last.Agent != gate.Agent.ID {
+		t.Errorf("recorded is %+v", last)
+	}
+	_, err = w.Machines.AuthenticateAgent(w.ctx, gate.Agent.ID, gate.Agent.Fingerprint)
+	wantCode(t, err, access.KindUnauthenticated, "agentRefused")
+	wantCode(t, w.Machines.RevokeGateway(w.ctx, w.admin, "gate"), access.KindNotFound, "unknownAgent")
 }
 
 // TestAGatewayIsJoinedByRight proves that a machine goes behind a gateway of another resource group only by a right

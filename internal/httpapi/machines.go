@@ -43,6 +43,10 @@ func (a *API) machineRoutes() {
 		method: http.MethodGet, path: "/agents", id: "listAgents", tag: tag, entry: people,
 		summary: "List enforcement points by name",
 	}, a.listAgents)
+	register(a, operation{
+		method: http.MethodDelete, path: "/agents/{agent}", id: "revokeGateway", tag: tag, entry: people,
+		summary: "Revoke a gateway that no machine is behind",
+	}, a.revokeGateway)
 	a.enrollmentTokenRoutes()
 }
 
@@ -161,6 +165,16 @@ type listInput struct {
 func (a *API) listAgents(ctx context.Context, in *listInput) (*answer[api.Page[api.Agent]], error) {
 	list, err := a.engine.Machines.Agents(ctx, in.caller, in.page())
 	return &answer[api.Page[api.Agent]]{page(list, agentOut)}, err
+}
+
+type gatewayInput struct {
+	calling
+
+	Agent string `path:"agent" maxLength:"256" doc:"Name or id."`
+}
+
+func (a *API) revokeGateway(ctx context.Context, in *gatewayInput) (*nothing, error) {
+	return &nothing{}, a.engine.Machines.RevokeGateway(ctx, in.caller, in.Agent)
 }
 
 type labelMachineInput struct {

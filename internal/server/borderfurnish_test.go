@@ -99,6 +99,7 @@ func (b *border) machine(victim *api.Client, approver string) {
 	b.t.Helper()
 	ctx := b.t.Context()
 	b.enroll(victim, "vault-"+mark)
+	b.known["agent"] = must[[]api.Agent](b)(api.All(victim.Agents(ctx)))[0].ID
 	m := must[api.Machine](b)(victim.Machine(ctx, "vault-"+mark))
 	policy := must[api.MachinePolicyView](b)(victim.SetMachinePolicy(ctx, m.ID, api.MachinePolicy{
 		Ports:      []api.PortRule{{Ports: "22", Protocol: "tcp", MaxSeconds: 3600}},

@@ -61,6 +61,7 @@ const (
 	AgentAhead EventKind = "agent.ahead"
 	// An agent that was replaced said that it holds nothing open any more.
 	AgentReleased      EventKind = "agent.released"
+	AgentRevoked       EventKind = "agent.revoked" // its certificate counts no longer, and nothing takes its place
 	AgentRefused       EventKind = "agent.refused" // a certificate that does not count, or another machine's state
 	AgentDrift         EventKind = "agent.drift"   // somebody changed our firewall table; the agent healed it
 	AgentProblem       EventKind = "agent.problem" // the agent could not do something

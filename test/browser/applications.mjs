@@ -13,9 +13,9 @@ vera.expected.length = 0;
 
 // The customer deploys what is offered, and wants to be asked.
 await admin.getByRole("link", { name: "Roles", exact: true }).click();
-await admin.getByText("You are not eligible for a role").waitFor();
+await admin.getByText("You are not eligible for any role").waitFor();
 await admin.getByRole("link", { name: "Managed applications", exact: true }).click();
-await admin.getByText("There is no managed application").waitFor();
+await admin.getByText("No managed applications").waitFor();
 await inspect(admin, "applications, none");
 await admin.getByRole("link", { name: "Offers", exact: true }).click();
 await admin.getByRole("button", { name: "Deploy Web shop" }).click();
@@ -26,7 +26,7 @@ await admin.getByRole("heading", { level: 1, name: "our-shop" }).waitFor();
 await admin.getByLabel("Approved").selectOption("manual");
 await admin.getByLabel("For at most").selectOption({ label: "2 h" });
 await admin.getByLabel("Person or group to add").fill("admin");
-await admin.getByRole("button", { name: "Save the terms" }).click();
+await admin.getByRole("button", { name: "Save settings" }).click();
 await admin.getByText("Saved").waitFor();
 await inspect(admin, "application, the customer's side");
 
@@ -35,16 +35,16 @@ const tab = await admin.context().newPage();
 await tab.goto(admin.url());
 await tab.getByLabel("For at most").selectOption({ label: "1 h" });
 await admin.getByLabel("For at most").selectOption({ label: "30 min" });
-await admin.getByRole("button", { name: "Save the terms" }).click();
+await admin.getByRole("button", { name: "Save settings" }).click();
 await admin.getByText("Saved").waitFor();
-await tab.getByText("The application has changed since you began.").waitFor();
-await tab.getByRole("button", { name: "Save the terms" }).click();
-await tab.getByText("The terms stay as they are").waitFor();
+await tab.getByText("The application has changed since you began editing.").waitFor();
+await tab.getByRole("button", { name: "Save settings" }).click();
+await tab.getByText("The settings were not saved").waitFor();
 await inspect(tab, "application, changed meanwhile");
-await tab.getByRole("button", { name: "Show its present settings" }).click();
+await tab.getByRole("button", { name: "Show current settings" }).click();
 check("the other one's choice is shown", (await tab.getByLabel("For at most").inputValue()) === "1800");
 await tab.getByLabel("For at most").selectOption({ label: "2 h" });
-await tab.getByRole("button", { name: "Save the terms" }).click();
+await tab.getByRole("button", { name: "Save settings" }).click();
 await tab.getByText("Saved").waitFor();
 await tab.close();
 
@@ -68,10 +68,10 @@ if (await update.getByRole("button", { name: "Accept version 1.1.0" }).isEnabled
   await update.getByRole("button", { name: "Accept version 1.1.0" }).click();
   await update.getByText("The update was not accepted").waitFor();
 }
-await update.getByText("The publisher changed the definition while you read.").waitFor();
+await update.getByText("The publisher has changed the definition since you opened this page.").waitFor();
 check("what was not shown cannot be accepted", await update.getByRole("button", { name: "Accept version 1.1.0" }).isDisabled());
 admin.expected.length = 0;
-await update.getByRole("button", { name: "Show what it changes now" }).click();
+await update.getByRole("button", { name: "Show current changes" }).click();
 await update.getByText("Gives Owner for the user vera").waitFor();
 check("the role that is gone is not shown", (await update.getByText("Reader").count()) === 0);
 await update.getByRole("button", { name: "Accept version 1.2.0" }).click();
@@ -81,7 +81,7 @@ await admin.getByRole("region", { name: "The publisher's roles" }).getByText("Ow
 // Private addresses are of whoever runs the server: nobody else is offered them.
 await vera.goto(portal + "/settings/channels/new");
 await vera.locator("summary").click();
-await vera.getByLabel(/^Authorities to trust/).waitFor();
+await vera.getByLabel(/^Certificate authorities to trust/).waitFor();
 check("private addresses are not offered to another tenant", (await vera.getByLabel("The receiver may have a private address").count()) === 0);
 
 // The publisher sees the terms and not the approvers, and asks.
@@ -92,7 +92,7 @@ check("the publisher learns of no approver", !(await vera.getByRole("main").inne
 await vera.getByRole("link", { name: "Activate a role" }).click();
 await vera.getByRole("button", { name: "Activate Contributor" }).click();
 await vera.getByLabel("Justification").fill("Mend the checkout");
-await vera.getByRole("dialog").getByRole("button", { name: "Ask for it" }).click();
+await vera.getByRole("dialog").getByRole("button", { name: "Request activation" }).click();
 await vera.getByRole("heading", { level: 1, name: "Your request" }).waitFor();
 await inspect(vera, "a request for a role");
 
@@ -103,7 +103,7 @@ await admin.getByText("has the role").waitFor();
 await inspect(admin, "decide on a role");
 await admin.getByRole("button", { name: "Approve" }).click();
 await vera.goto(portal + "/roles");
-await vera.getByRole("button", { name: "End Contributor now" }).waitFor();
+await vera.getByRole("button", { name: "Revoke Contributor" }).waitFor();
 await vera.goto(portal + "/applications");
 await vera.getByText("1 active").waitFor();
 await inspect(vera, "applications, the publisher's side");
@@ -114,13 +114,13 @@ await admin.goto(portal + "/");
 await inspect(admin, "overview with a role");
 await admin.goto(portal + "/applications");
 await admin.getByRole("link", { name: /our-shop/ }).click();
-await admin.getByRole("button", { name: "End now" }).click();
-await admin.getByText("Nobody of the publisher has access now.").waitFor();
+await admin.getByRole("button", { name: "Revoke" }).click();
+await admin.getByText("The publisher has no active roles.").waitFor();
 await admin.getByRole("button", { name: "Delete" }).click();
 await inspect(admin, "delete an application");
 for (const p of [admin, vera]) p.expected.push(/status of 404/); // both pages may look for it once more
 await admin.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-await admin.getByText("There is no managed application").waitFor();
+await admin.getByText("No managed applications").waitFor();
 
 await browser.close();
 if (faults.length) process.exit(1);

@@ -42,7 +42,7 @@ export async function signIn(page, name, password, fresh, at = portal) {
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   if (fresh) {
     await page.getByLabel("New password").fill(fresh);
-    await page.getByLabel("The same again").fill(fresh);
+    await page.getByLabel("Repeat password").fill(fresh);
     await page.getByRole("button", { name: "Save and sign in" }).click();
   }
   await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();

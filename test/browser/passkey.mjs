@@ -36,7 +36,7 @@ await ben.getByLabel("Name of this device").fill("Ben's laptop");
 execFileSync("sqlite3", ["-cmd", ".timeout 20000", STORE, "update sessions set proved_at = 0"]);
 ben.expected.push(/status of 40[013]/);
 await ben.getByRole("button", { name: "Add a passkey" }).press("Enter");
-const proof = ben.getByRole("dialog", { name: "Your password again" });
+const proof = ben.getByRole("dialog", { name: "Confirm your password" });
 await proof.getByLabel("Password").fill("not the password");
 await ben.keyboard.press("Enter");
 await proof.getByRole("alert").waitFor();
@@ -55,34 +55,34 @@ await admin.goto(named + "/account");
 await admin.getByRole("button", { name: "Add a passkey" }).click();
 await admin.getByText("Laptop", { exact: true }).waitFor();
 await admin.goto(named + "/machines/db-1/connect");
-await admin.getByText("You will be asked for your passkey.").waitFor();
+await admin.getByText("You will be prompted for your passkey.").waitFor();
 admin.expected.push(/status of 403/); // it needs the passkey first
 await admin.getByRole("button", { name: "Request access" }).click();
-await admin.getByText("Waiting for approval").waitFor();
+await admin.getByText("Pending approval").waitFor();
 const made = (await admin.evaluate(async () => (await fetch("/api/v1/requests?state=pending")).json())).items[0];
 await ben.goto(named + "/requests/" + made.id);
 ben.expected.push(/status of 403/); // it needs the passkey first
-await ben.getByText("Deciding needs a fresh passkey.").waitFor();
+await ben.getByText("Deciding requires a passkey.").waitFor();
 await ben.getByRole("button", { name: "Approve" }).click();
 await until("the database is open in the kernel", () => reaches(DB));
 ben.expected.length = 0;
-await ben.getByText("Open", { exact: true }).first().waitFor();
-await ben.getByRole("button", { name: "End now" }).click();
+await ben.getByText("Active", { exact: true }).first().waitFor();
+await ben.getByRole("button", { name: "Revoke" }).click();
 await until("the database is shut in the kernel", async () => !(await reaches(DB)));
 
 // So does activating a role, whose rule asks for no approval; long after the last use, as the server sees it.
 await ben.goto(named + "/roles");
-await ben.getByText("active at once, with your passkey").waitFor();
+await ben.getByText("activates at once, with your passkey").waitFor();
 execFileSync("sqlite3", ["-cmd", ".timeout 20000", STORE, "update sessions set stepped_up_at = 0"]);
 await ben.getByRole("button", { name: "Activate Reader" }).click();
-await ben.getByText("You will be asked for your passkey.").waitFor();
+await ben.getByText("You will be prompted for your passkey.").waitFor();
 ben.expected.push(/status of 403/); // it needs the passkey first
 const proven = ben.waitForResponse((r) => r.url().endsWith("/sessions/current/step-up") && r.ok());
 await ben.getByRole("dialog").getByRole("button", { name: "Activate" }).click();
 await proven;
-await ben.getByRole("button", { name: "End Reader now" }).waitFor();
+await ben.getByRole("button", { name: "Revoke Reader" }).waitFor();
 ben.expected.length = 0;
-await ben.getByRole("button", { name: "End Reader now" }).click();
+await ben.getByRole("button", { name: "Revoke Reader" }).click();
 await ben.getByRole("button", { name: "Activate Reader" }).waitFor();
 
 // Signing in with it needs no password, and leads where one wanted to go.
@@ -105,7 +105,7 @@ await cdp.detach();
 
 // Forgetting it wants it once more; it is fresh still.
 await ben.goto(named + "/account");
-await ben.getByRole("button", { name: "Forget Ben's laptop" }).click();
+await ben.getByRole("button", { name: "Delete Ben's laptop" }).click();
 await ben.getByText("Ben's laptop").waitFor({ state: "detached" });
 
 await browser.close();

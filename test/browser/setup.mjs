@@ -19,7 +19,7 @@ await admin.getByText("Waiting for it to enroll…").waitFor();
 await inspect(admin, "first start, commands");
 // The test's other half runs them where the machine is, and starts the agent as systemd would.
 writeFileSync(join(PROFILE, "commands.sh"), commands);
-await admin.getByText("Say which of its ports stay shut").waitFor();
+await admin.getByText("Choose the ports to guard").waitFor();
 await admin.getByRole("link", { name: /Choose the ports of/ }).click({ timeout: 60_000 });
 await admin.getByText("What changes in the firewall").waitFor();
 check("the port is open as long as nothing guards it", await reaches(WEB));
@@ -30,7 +30,7 @@ await until("the port is shut in the kernel", async () => !(await reaches(WEB)))
 await admin.getByRole("link", { name: "Overview", exact: true }).click();
 await inspect(admin, "first start, third step");
 await admin.getByRole("link", { name: "Connect to first-1" }).click();
-await admin.getByText("Opens without anybody's approval.").waitFor();
+await admin.getByText("Opens without approval.").waitFor();
 await admin.getByRole("button", { name: "Request access" }).click();
 await until("the port is open in the kernel", () => reaches(WEB));
 await admin.getByText("ssh ").first().waitFor();

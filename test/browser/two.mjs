@@ -10,10 +10,10 @@ await signIn(admin, "admin", ADMIN_PASSWORD);
 const api = async (page, path) => (await page.request.get(portal + "/api/v1" + path)).json();
 
 // Rows of machines: each box is its own, and the one in the head is for the rows that are shown.
-const box = (name) => admin.getByLabel("Pick " + name, { exact: true });
-const head = admin.getByLabel("Pick every machine of this page");
-const bar = admin.getByRole("region", { name: "Picked machines" });
-const picked = (n) => bar.getByText(`${n} ${n === 1 ? "machine" : "machines"} picked`).waitFor();
+const box = (name) => admin.getByLabel("Select " + name, { exact: true });
+const head = admin.getByLabel("Select all machines on this page");
+const bar = admin.getByRole("region", { name: "Selected machines" });
+const picked = (n) => bar.getByText(`${n} ${n === 1 ? "machine" : "machines"} selected`).waitFor();
 await admin.goto(portal + "/machines");
 await box("web-1").check();
 await box("db-1").check();
@@ -68,14 +68,14 @@ await admin.getByRole("heading", { level: 1, name: "Enable just-in-time access f
 await admin.getByRole("button", { name: "Remove port 3389" }).click();
 await admin.getByRole("button", { name: "Remove port 5985" }).click();
 check("two rows are left", (await admin.getByRole("textbox", { name: /^Port/ }).evaluateAll((all) => all.map((e) => e.value).join())) === "22,5986");
-await admin.getByLabel("Longest time").nth(1).selectOption("900");
+await admin.getByLabel("Maximum duration").nth(1).selectOption("900");
 await admin.getByLabel("Gap", { exact: true }).selectOption("3600");
 await admin.getByLabel("Approval").first().selectOption("1");
 await admin.getByLabel("Who may approve").fill("ben");
 await admin.getByRole("button", { name: "ben", exact: true }).click();
 await admin.getByLabel("Who may approve").fill("anna");
 await admin.getByLabel("Who may approve").press("Enter");
-await admin.getByRole("button", { name: "Leave out ben" }).click();
+await admin.getByRole("button", { name: "Remove ben" }).click();
 await admin.getByRole("button", { name: "Enable" }).click();
 await admin.getByRole("heading", { level: 1, name: "Machines", exact: true }).waitFor();
 for (const name of ["spare-00", "spare-01"]) {
@@ -90,7 +90,7 @@ await admin.goto(portal + "/guard?machine=spare-00&machine=spare-20");
 await admin.getByRole("button", { name: "Enable" }).click();
 await admin.getByText("spare-00 was not saved").waitFor();
 // What is changed after that holds for the machine that was saved as well.
-await admin.getByLabel("Longest time").first().selectOption("900");
+await admin.getByLabel("Maximum duration").first().selectOption("900");
 await admin.getByRole("button", { name: "Enable" }).click();
 await until("the change is saved", async () => (await api(admin, "/machines/spare-20/policy")).ports[0].maxSeconds === 900);
 await admin.getByText("spare-00 was not saved").waitFor();
@@ -103,9 +103,9 @@ anna.expected.push(/403/); // the one-time password asks for a new one
 await signIn(anna, "anna", ANNA_PASSWORD, own);
 anna.expected.length = 0;
 await anna.goto(portal + "/machines");
-await anna.getByLabel("Pick db-1", { exact: true }).check();
-await anna.getByLabel("Pick web-1", { exact: true }).check();
-await anna.getByRole("region", { name: "Picked machines" }).getByRole("link", { name: "Request access" }).click();
+await anna.getByLabel("Select db-1", { exact: true }).check();
+await anna.getByLabel("Select web-1", { exact: true }).check();
+await anna.getByRole("region", { name: "Selected machines" }).getByRole("link", { name: "Request access" }).click();
 const port = (machine, name) => anna.getByRole("group", { name: "Ports of " + machine }).getByLabel(name);
 await port("db-1", "tcp/22").waitFor();
 await port("web-1", "tcp/22").waitFor();
@@ -116,12 +116,12 @@ await port("db-1", "tcp/22").press("Space");
 const sum = anna.getByRole("complementary");
 await until("the sum has what is ticked", async () => (await sum.getByRole("listitem").allInnerTexts()).map((t) => t.split("\n")[0]).join() === "db-1 tcp/5432,web-1 tcp/22,web-1 tcp/443");
 await inspect(anna, "ask, two machines");
-await anna.getByRole("button", { name: "Leave out db-1" }).click();
+await anna.getByRole("button", { name: "Remove db-1" }).click();
 await until("the other machine's ports stay", async () => (await sum.getByRole("listitem").allInnerTexts()).map((t) => t.split("\n")[0]).join() === "web-1 tcp/22,web-1 tcp/443");
 await anna.goBack();
 await port("db-1", "tcp/5432").waitFor();
 await anna.getByRole("button", { name: "Request access", exact: true }).click();
-await anna.getByText("What approving opens").waitFor();
+await anna.getByText("What approval opens").waitFor();
 const made = await api(anna, new URL(anna.url()).pathname);
 check("the request is what was ticked: " + JSON.stringify(made.items), made.items.map((i) => `${i.machine} ${i.ports}`).sort().join() === "db-1 5432,web-1 22,web-1 443");
 
@@ -132,15 +132,15 @@ check("nothing opens at once", (await sum.getByText("Opens without").count()) ==
 anna.expected.push(/status of 400/);
 await anna.getByLabel("Another address or a prefix").check();
 await anna.getByLabel("Address or prefix", { exact: true }).fill("203.0.113.0/33");
-await anna.getByText("as it is, nothing would open").waitFor();
+await anna.getByText("as it stands, nothing would open").waitFor();
 anna.expected.length = 0;
 await anna.getByRole("radio", { name: /My address/ }).check();
 await port("db-1", "tcp/22").uncheck();
 await port("web-1", "tcp/443").check();
 await anna.getByText("All of it opens at once.").waitFor();
-check("each opens without approval", (await sum.getByText("Opens without anybody's approval.").count()) === 2);
+check("each opens without approval", (await sum.getByText("Opens without approval.").count()) === 2);
 await anna.getByRole("button", { name: "Request access", exact: true }).click();
-await anna.getByText("What was asked for").waitFor();
+await anna.getByText("What was requested").waitFor();
 
 // Two requests that wait: deciding one leaves the other, and the keys stay on the page.
 const focused = (page) => page.evaluate(() => (document.activeElement === document.body ? "" : document.activeElement?.tagName));
@@ -173,12 +173,12 @@ for (const name of twelve) check("guarded", (await call(admin, "PUT", `/machines
 check("open", (await call(admin, "POST", "/requests", { items: [{ machine: "spare-40", ports: "22" }], forSeconds: 600 })).ok());
 const dozen = await (await call(anna, "POST", "/requests", { items: twelve.map((machine) => ({ machine, ports: "22" })), forSeconds: 600, justification: "All twelve" })).json();
 await ben.goto(portal + "/requests/" + dozen.id);
-await until("ten were looked at", async () => (await ben.getByText("Nothing else is open there that you may see.").count()) === 10);
-check("two were not", (await ben.getByText("What else is open there was not looked at.").count()) === 2);
+await until("ten were looked at", async () => (await ben.getByText("Nothing else is open there, as far as you may see.").count()) === 10);
+check("two were not", (await ben.getByText("Other open access there was not checked.").count()) === 2);
 await inspect(ben, "decide, twelve machines");
-await ben.getByRole("button", { name: "Look up what is open on the other 2" }).click();
+await ben.getByRole("button", { name: "Check the other 2" }).click();
 await ben.getByText("open for admin until").waitFor();
-await until("eleven have nothing open", async () => (await ben.getByText("Nothing else is open there that you may see.").count()) === 11);
+await until("eleven have nothing open", async () => (await ben.getByText("Nothing else is open there, as far as you may see.").count()) === 11);
 await ben.goto(portal + "/approvals");
 await ben.getByRole("heading", { level: 1, name: "Approvals" }).waitFor();
 check("canceled", (await call(anna, "POST", `/requests/${dozen.id}/cancel`, {})).ok());
@@ -188,16 +188,16 @@ check("policies gone", (await Promise.all(twelve.map((name) => call(admin, "DELE
 const tab = await anna.context().newPage();
 await tab.goto(portal + "/access");
 await anna.goto(portal + "/access");
-const live = (page) => page.getByRole("region", { name: "Live" }).getByRole("listitem");
-await until("three are open", async () => (await live(anna).filter({ hasText: "Open" }).count()) === 3 && (await live(tab).count()) === 3);
+const live = (page) => page.getByRole("region", { name: "Active" }).getByRole("listitem");
+await until("three are open", async () => (await live(anna).filter({ hasText: "Active" }).count()) === 3 && (await live(tab).count()) === 3);
 const ended = live(anna).filter({ hasText: "tcp/443" });
-await ended.getByRole("button", { name: "End now" }).press("Enter");
+await ended.getByRole("button", { name: "Revoke" }).press("Enter");
 await ended.waitFor({ state: "detached" });
-check("the focus stays on the page after End now", (await focused(anna)) !== "");
+check("the focus stays on the page after Revoke", (await focused(anna)) !== "");
 await until("two are left in both tabs", async () => (await live(anna).count()) === 2 && (await live(tab).count()) === 2);
 check("the others are open", (await live(tab).filter({ hasText: "tcp/22" }).count()) === 2);
 await live(tab).first().getByRole("button", { name: "Extend" }).press("Enter");
-await tab.getByRole("dialog").getByLabel(/How much longer/).waitFor();
+await tab.getByRole("dialog").getByLabel(/Additional time/).waitFor();
 await tab.keyboard.press("Escape");
 await tab.getByRole("dialog").waitFor({ state: "detached" });
 check("a dialog gives the focus back", await live(tab).first().getByRole("button", { name: "Extend" }).evaluate((e) => e === document.activeElement));
@@ -218,12 +218,12 @@ await inspect(anna, "my access, one was canceled");
 check("guarded", (await call(admin, "PUT", "/machines/spare-02/policy", { ports: [{ ports: "22", maxSeconds: 3600 }] })).ok());
 const part = await call(anna, "POST", "/requests", { items: [{ machine: "spare-02", ports: "22", sources: ["203.0.113.7", "2001:db8::/64"] }], forSeconds: 600 });
 check("asked: " + (await part.text()), part.ok());
-const inPart = anna.getByRole("region", { name: "Live" }).getByRole("listitem").filter({ hasText: "spare-02" });
-await inPart.getByText("Open in part").waitFor();
+const inPart = anna.getByRole("region", { name: "Active" }).getByRole("listitem").filter({ hasText: "spare-02" });
+await inPart.getByText("Active in part").waitFor();
 await inPart.getByText(/not\s+in\s+force\s+from\s+2001:db8::\/64/).waitFor();
 await inspect(anna, "my access, open in part");
 await admin.goto(portal + "/");
-await admin.getByRole("region", { name: "Open now" }).getByRole("listitem").filter({ hasText: "spare-02" }).getByText("Open in part").waitFor();
+await admin.getByRole("region", { name: "Open now" }).getByRole("listitem").filter({ hasText: "spare-02" }).getByText("Active in part").waitFor();
 await inspect(admin, "overview, open in part");
 
 // What ends with a machine is named and counted before it does.
@@ -254,8 +254,8 @@ await admin.goto(portal + "/settings/assignments");
 await admin.getByText("subscription default").first().waitFor(); // by its name
 for (const [page, losing, ok, kept] of [
   ["/settings/networks", "Delete office", "Delete", "Delete vpn"], ["/settings/tokens", "Revoke nightly", "Revoke", "Revoke hourly"],
-  ["/settings/assignments", "Take Reader from ops", "Take away", "Take Reader from dba"], ["/settings/eligibilities", "Take Reader from anna", "Take away", "Take Contributor from anna"],
-  ["/settings/agents", "Withdraw the token for new-1", "Withdraw", "Withdraw the token for new-2"],
+  ["/settings/assignments", "Remove Reader from ops", "Remove", "Remove Reader from dba"], ["/settings/eligibilities", "Remove Reader from anna", "Remove", "Remove Contributor from anna"],
+  ["/settings/agents", "Delete the token for new-1", "Delete", "Delete the token for new-2"],
 ]) {
   await admin.goto(portal + page);
   const gone = admin.getByRole("button", { name: losing, exact: true });
@@ -269,23 +269,23 @@ await admin.goto(portal + "/settings/groups/ops");
 for (const name of ["anna", "ben"]) {
   await admin.getByLabel("Person or group").fill(name);
   await admin.getByLabel("Person or group").press("Enter");
-  await admin.getByRole("button", { name: `Take ${name} out` }).waitFor();
+  await admin.getByRole("button", { name: `Remove ${name}` }).waitFor();
 }
-await admin.getByRole("button", { name: "Take anna out" }).press("Enter");
-await admin.getByRole("button", { name: "Take anna out" }).waitFor({ state: "detached" });
+await admin.getByRole("button", { name: "Remove anna" }).press("Enter");
+await admin.getByRole("button", { name: "Remove anna" }).waitFor({ state: "detached" });
 check("one member is left", (await api(admin, "/principals?group=ops")).items.map((p) => p.name).join() === "ben");
-check("the focus stays on the page after Take out", (await focused(admin)) !== "");
+check("the focus stays on the page after Remove", (await focused(admin)) !== "");
 await admin.goto(portal + "/settings/routes");
 await admin.getByRole("button", { name: "Subscribe" }).click();
 await admin.getByLabel("Channel", { exact: true }).selectOption("hook");
 await admin.getByLabel("For", { exact: true }).selectOption("all");
-const kinds = admin.getByRole("group", { name: /^Of what/ }).getByRole("checkbox");
+const kinds = admin.getByRole("group", { name: /^Notifications/ }).getByRole("checkbox");
 await kinds.nth(0).press("Space");
 await kinds.nth(1).press("Space");
 await kinds.nth(2).check();
 await kinds.nth(1).uncheck();
 await dialog.getByRole("button", { name: "Subscribe" }).click();
-await admin.getByText("Everybody").waitFor();
+await admin.getByText("Everyone").waitFor();
 check("two kinds are told", (await api(admin, "/routes")).items[0].kinds.length === 2);
 
 // Two sessions and two tokens: each is listed, and the one that is meant ends.
@@ -300,20 +300,20 @@ check("the session that looks has no button", (await ways(anna).getByRole("butto
 await inspect(anna, "account, two sessions and two tokens");
 const asked = anna.getByRole("dialog");
 await ways(anna).getByRole("button", { name: "End API token backup" }).press("Enter");
-await asked.getByText("A program that uses it is refused").waitFor();
+await asked.getByText("Programs that use it are refused").waitFor();
 await asked.getByRole("button", { name: "End it" }).press("Enter");
 await ways(anna).getByRole("button", { name: "End API token backup" }).waitFor({ state: "detached" });
 check("the other token stays", (await ways(anna).getByRole("button", { name: "End API token report" }).count()) === 1);
 check("the focus stays on the page after End", (await focused(anna)) !== "");
 await ways(anna).getByRole("button", { name: "End all" }).press("Enter");
-await asked.getByText("Ends 1 session and 1 API token, at once and for good. This session and your password stay.").waitFor();
+await asked.getByText("Ends 1 session and 1 API token at once. This session and your password remain.").waitFor();
 await inspect(anna, "end all of one's own");
 await anna.keyboard.press("Escape");
 await asked.waitFor({ state: "detached" });
 // An answer that comes late ends nothing but its own dialog.
 await anna.context().route("**/credentials", async (route) => {
   if (route.request().method() !== "DELETE") return route.fallback();
-  await asked.getByText("Whoever is signed in there").waitFor();
+  await asked.getByText("The browser or program must sign in again").waitFor();
   await route.fulfill({ status: 204 });
 });
 await ways(anna).getByRole("button", { name: "End all" }).press("Enter");
@@ -325,7 +325,7 @@ await ways(anna).getByRole("button", { name: /^End session / }).press("Enter");
 await answered;
 await anna.context().unroute("**/credentials");
 await anna.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
-check("the dialog for the session stays", await asked.getByText("Whoever is signed in there").isVisible());
+check("the dialog for the session stays", await asked.getByText("The browser or program must sign in again").isVisible());
 await asked.getByRole("button", { name: "End it" }).press("Enter");
 await until("the other session is over", async () => (await laptop.request.get(portal + "/api/v1/me")).status() === 401);
 check("this one is not", (await anna.request.get(portal + "/api/v1/me")).ok());
@@ -335,11 +335,11 @@ laptop.expected.push(/status of 401/);
 await admin.goto(portal + "/settings/people/anna");
 await until("one session and one token are left", async () => (await ways(admin).getByRole("listitem").count()) === 2);
 await inspect(admin, "person, what lets her in");
-await admin.getByRole("button", { name: "Give another password" }).click();
-await dialog.getByText("It ends 1 session and 1 API token, at once and for good.").waitFor();
+await admin.getByRole("button", { name: "Reset password" }).click();
+await dialog.getByText("This ends 1 session and 1 API token at once.").waitFor();
 await admin.keyboard.press("Escape");
 await admin.getByRole("button", { name: "Disable" }).click();
-await dialog.getByText("Ends 1 session and 1 API token, for good.").waitFor();
+await dialog.getByText("Ends 1 session and 1 API token permanently.").waitFor();
 await inspect(admin, "disable a person");
 await admin.keyboard.press("Escape");
 anna.expected.push(/status of 401|ERR_/);

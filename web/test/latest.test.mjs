@@ -16,7 +16,7 @@ test("a slower, older answer does not take the place of a newer one", () => {
 test("an answer about something else is left out", () => {
   const latest = new Latest();
   const before = latest.ask();
-  latest.anew();
+  latest.restart();
   const after = latest.ask();
   assert.equal(before(), false);
   assert.equal(after(), true);

@@ -70,7 +70,7 @@ export async function ask<T>(call: Promise<{ data?: T; error?: Schemas["Problem"
   } catch {
     throw new Failure(
       0,
-      "The server cannot be reached. Check your connection; this page tries again by itself.",
+      "The server cannot be reached. Check your connection; this page retries automatically.",
       "unreachable",
       [],
     );

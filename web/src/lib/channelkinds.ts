@@ -10,16 +10,16 @@ export type ChannelKind = keyof typeof channelKinds;
 
 /** told says of each kind of notification what it is about. */
 export const told: Record<string, string> = {
-  requested: "A request is made",
-  needsDecision: "A decision is needed",
-  decided: "A request is decided",
-  opened: "A port is open",
-  willEnd: "Access ends soon",
+  requested: "A request is submitted",
+  needsDecision: "A decision is required",
+  decided: "A request is approved or denied",
+  opened: "Access is open",
+  willEnd: "Access is about to end",
   ended: "Access has ended",
   failed: "Access could not be opened",
-  breakGlass: "The glass is broken",
+  breakGlass: "Break-glass access is used",
   alert: "An alert",
   application: "A managed application changes",
-  account: "One's own sign-in (mail, to that person alone)",
+  account: "Your own sign-in (by email, to you only)",
   test: "A test",
 };

@@ -212,8 +212,8 @@ export class Draft {
     }
   }
 
-  /** anew makes the next sending another request, which does not break the glass unless that is asked for again. */
-  anew() {
+  /** restart makes the next sending another request, which does not break the glass unless that is asked for again. */
+  restart() {
     this.#attempt++;
     this.glass = false;
   }

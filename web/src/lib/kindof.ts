@@ -5,14 +5,14 @@ export const kindOf = {
     name: "People",
     one: "person",
     title: "Add a person",
-    lead: "Who may sign in. A new person may do nothing yet: give them a role, or put them into a group that has one.",
+    lead: "People who can sign in. A new person has no permissions: assign a role, or add the person to a group that has one.",
   },
   groups: {
     kind: "group",
     name: "Groups",
     one: "group",
     title: "Add a group",
-    lead: "People and other groups. Who is in a group within a group is in both, and has the roles of both.",
+    lead: "Groups contain people and other groups. Members of a nested group are members of both groups and have the roles of both.",
   },
   programs: {
     kind: "servicePrincipal",

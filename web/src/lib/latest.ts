@@ -17,7 +17,7 @@ export class Latest {
   }
 
   /** anew leaves out the answers to all that was asked until now: it was about something else. */
-  anew() {
+  restart() {
     this.#taken = this.#asked;
   }
 }

@@ -30,7 +30,7 @@ export class Live<T> {
   constructor(load: () => Promise<T>, everyMillis = 4000, kinds: string[] = []) {
     this.#load = load;
     $effect(() => {
-      this.#latest.anew();
+      this.#latest.restart();
       void this.refresh();
       const seen = () => {
         if (!document.hidden) void this.refresh();

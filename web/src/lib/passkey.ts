@@ -26,7 +26,7 @@ const text = (b: ArrayBuffer) =>
     .replaceAll("=", "");
 
 function given(credential: Credential | null): Record<string, unknown> {
-  if (!credential) throw new Failure(400, "The browser gave no passkey. Try again.", "noPasskey", []);
+  if (!credential) throw new Failure(400, "The browser returned no passkey. Try again.", "noPasskey", []);
   const { id, rawId, type, response } = credential as PublicKeyCredential;
   const sent: Record<string, string> = {};
   for (const name of ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"]) {

@@ -77,7 +77,7 @@ export const settings = [
   ]),
   group("Notifications", [
     { to: "/settings/channels", name: "Channels", words: "mail smtp slack teams webhook pagerduty" },
-    { to: "/settings/routes", name: "Subscriptions", words: "routes who is told watch mute" },
+    { to: "/settings/routes", name: "Subscriptions", words: "routes notifications watch mute" },
     {
       to: "/settings/deliveries",
       name: "Deliveries",

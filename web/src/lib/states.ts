@@ -1,0 +1,17 @@
+import type { components } from "./openapi";
+
+type Schemas = components["schemas"];
+type State = Schemas["Request"]["state"] | Schemas["Grant"]["state"] | Schemas["Event"]["outcome"];
+
+/** Shown is a state as a pill shows it: one of the server's, or an active grant of which a part is not in force. */
+export type Shown = State | "inPart";
+
+/** stateName is a state by its one name, which API, command line, mail and log have as well: timedOut is "Timed out". */
+export function stateName(state: Shown): string {
+  if (state === "inPart") return "Active in part";
+  const text = state.replace(/([A-Z])/g, (c) => " " + c.toLowerCase());
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** requestStates are the states of a request, in the order in which they follow. */
+export const requestStates = ["pending", "approved", "denied", "canceled", "timedOut"] as const satisfies State[];

@@ -84,6 +84,27 @@ func (c formColumn) Scan(value any) error {
 	}
 }
 
+// knownColumn scans text that is one of those that are known.
+type knownColumn[V ~string] struct {
+	to    *V
+	known *[]V
+}
+
+// Scan implements sql.Scanner.
+func (c knownColumn[V]) Scan(value any) error {
+	text, ok := value.(string)
+	if !ok {
+		return fmt.Errorf("text is a %T", value)
+	}
+	for _, v := range *c.known {
+		if string(v) == text {
+			*c.to = v
+			return nil
+		}
+	}
+	return newer("a row has the value %.40q", text)
+}
+
 // integer is a number of any size, or what is counted in one.
 type integer interface {
 	~int | ~int64 | ~uint16 | ~uint64

@@ -176,10 +176,15 @@ func (f form) read(text []byte, p unsafe.Pointer) error {
 		return nil
 	}
 	if field, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
-		return access.Fault(access.KindInternal, "writtenByNewer",
-			"a row has the field %s, which this version does not know: a newer version wrote it; use that one", field)
+		return newer("a row has the field %s", field)
 	}
 	return err
+}
+
+// newer refuses what another version must have written: nothing is made of it that was not meant.
+func newer(what string, args ...any) error {
+	return access.Fault(access.KindInternal, "writtenByNewer", what+
+		", which this version does not know: a newer version wrote it; use that one", args...)
 }
 
 // stamp is a time.Time as it is written.

@@ -148,13 +148,35 @@ func TestNewerFieldsAreRefused(t *testing.T) {
 		f.update(t, func(ctx context.Context, tx engine.Tx) error {
 			return tx.SavePolicy(ctx, policy("policy-1", "p", f.machine), 0)
 		})
-		if _, err := f.raw(t).ExecContext(t.Context(), `update policy_machines set body = '{"allow":"all"}'`); err != nil {
-			t.Fatal(err)
+		change := func(statement string) {
+			t.Helper()
+			if _, err := f.raw(t).ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
 		}
+		change(`update policy_machines set body = '{"allow":"all"}'`)
 		err := f.View(t.Context(), func(r engine.Reader) error {
 			_, err := r.GuardOf(t.Context(), f.machine)
 			return err
 		})
 		wantKind(t, "a policy of a newer version", err, access.KindInternal, "writtenByNewer")
+		change("update policy_machines set body = '{}'") // as an older version wrote what it knew nothing of
+		for table, read := range map[string]func(engine.Reader) error{
+			"requests": func(r engine.Reader) error {
+				_, err := r.Requests(t.Context(), engine.RequestFilter{}, engine.Page{Limit: 10})
+				return err
+			},
+			"grants": func(r engine.Reader) error {
+				_, err := r.Scenes(t.Context(), []access.AgentID{f.agent})
+				return err
+			},
+		} {
+			f.update(t, func(ctx context.Context, tx engine.Tx) error { return f.submit(ctx, tx, day()) })
+			if err := f.View(t.Context(), read); err != nil {
+				t.Errorf("%s: %v", table, err)
+			}
+			change("update " + table + " set state = 'suspended'")
+			wantKind(t, table+" of a newer version", f.View(t.Context(), read), access.KindInternal, "writtenByNewer")
+		}
 	})
 }

@@ -196,6 +196,13 @@ func text[T any, V ~string](name string, of func(*T) *V) column[T] {
 	return field(name, "''", of, func(p *V) any { return p }, func(v V) any { return string(v) })
 }
 
+// oneOf is text of which this version knows every value there is.
+func oneOf[T any, V ~string](name string, of func(*T) *V, known ...V) column[T] {
+	c := text(name, of)
+	c.into = func(v *T) any { return knownColumn[V]{of(v), &known} }
+	return c
+}
+
 // optional is text that is NULL where it is empty.
 func optional[T any, V ~string](name string, of func(*T) *V) column[T] {
 	return field(name, "''", of, func(p *V) any { return optionalColumn[V]{p} }, func(v V) any { return orNull(v) })

@@ -406,7 +406,10 @@ func TestNoEnrollmentTokenHidesBehindOthers(t *testing.T) {
 
 		most int
 	}{
-		{ann, 500}, {caller(robot), 0}, {w.admin, 250}, {w.user("bob", "Contributor"), 125},
+		{ann, 500},
+		{caller(robot), 0},
+		{w.admin, 250},
+		{w.user("bob", "Contributor"), 125},
 		{w.user("cy", "Contributor"), 62},
 	} {
 		for range 550 {

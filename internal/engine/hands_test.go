@@ -49,10 +49,15 @@ func TestWhoActsThroughAServicePrincipalIsSeen(t *testing.T) {
 			by, who string
 			want    int
 		}{
-			{"robot", "eve", 1}, {"second", "eve", 1},
-			{"eve", "robot", 1}, {"eve", "second", 1},
-			{"robot", "second", 1}, {"second", "robot", 1},
-			{"robot", "ann", 0}, {"ann", "robot", 0}, {"ann", "second", 0},
+			{"robot", "eve", 1},
+			{"second", "eve", 1},
+			{"eve", "robot", 1},
+			{"eve", "second", 1},
+			{"robot", "second", 1},
+			{"second", "robot", 1},
+			{"robot", "ann", 0},
+			{"ann", "robot", 0},
+			{"ann", "second", 0},
 		} {
 			t.Run(name+" by "+c.by+", used by "+c.who, func(t *testing.T) {
 				t.Parallel()

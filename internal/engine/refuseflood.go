@@ -9,8 +9,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// maxAttemptsAnHour is how many attempts of one principal are recorded whole at once, and in each hour: so many that were
-// refused, and so many sign-ins of a program. One with many details counts for several: each ten of them are one more.
+// maxAttemptsAnHour is how many attempts of one principal are recorded whole at once, and in each hour: so many that
+// were refused, and so many sign-ins of a program. One with many details counts for several: each ten of them are one
+// more.
 const maxAttemptsAnHour = 1000
 
 // attempts bounds what a principal who needs no right for it writes to the activity log: by being refused, and by

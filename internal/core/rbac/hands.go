@@ -18,7 +18,10 @@ func handsOf(made []Maker) hands {
 	for _, m := range made {
 		direct[m.Program] = append(direct[m.Program], m.Person)
 	}
-	h := hands{makers: map[access.PrincipalID][]access.PrincipalID{}, programs: map[access.PrincipalID][]access.PrincipalID{}}
+	h := hands{
+		makers:   make(map[access.PrincipalID][]access.PrincipalID, len(direct)),
+		programs: map[access.PrincipalID][]access.PrincipalID{},
+	}
 	for program := range direct {
 		all := []access.PrincipalID{program}
 		for i := 0; i < len(all); i++ {
@@ -41,8 +44,8 @@ func (d *Directory) SpeaksFor(person, program access.PrincipalID) bool {
 	return slices.Contains(d.hands.makers[program], person)
 }
 
-// Hands returns every principal behind which the same people may be as behind principal, itself among them: of a service
-// principal those who can act as it, and of all of these what they can act as.
+// Hands returns every principal behind which the same people may be as behind principal, itself among them: of a
+// service principal those who can act as it, and of all of these what they can act as.
 func (d *Directory) Hands(principal access.PrincipalID) []access.PrincipalID {
 	all := append([]access.PrincipalID{principal}, d.hands.makers[principal]...)
 	for _, one := range slices.Clone(all) {

@@ -30,13 +30,13 @@ var (
 )
 
 const (
-	deleteScopePolicy  = "delete from scope_policies where id = $1 and revision = $2"
-	bumpScopes         = "update directory set scopes = scopes + 1 where id = 1"
-	deleteScopeLabels  = "delete from scope_policy_labels where policy = $1"
-	insertScopeLabel   = "insert into scope_policy_labels (policy, pair) values ($1, $2)"
-	bumpWithin         = "update agents set revision = revision + 1 where id in (" + agentsWithin + ")"
+	deleteScopePolicy = "delete from scope_policies where id = $1 and revision = $2"
+	bumpScopes        = "update directory set scopes = scopes + 1 where id = 1"
+	deleteScopeLabels = "delete from scope_policy_labels where policy = $1"
+	insertScopeLabel  = "insert into scope_policy_labels (policy, pair) values ($1, $2)"
+	bumpWithin        = "update agents set revision = revision + 1 where id in (" +
+		"select m.agent from machines m where " + withinAgents + ")"
 	selectAgentsWithin = "select distinct m.agent from machines m where " + withinAgents + everyRow
-	agentsWithin       = "select m.agent from machines m where " + withinAgents
 	withinAgents       = "m.tenant = $1 and m.agent is not null and m.resource_key >= $2 and m.resource_key < $3"
 	// reached is that a policy of a scope reaches the machine m. A label stands in the JSON of its labels as a pair,
 	// and nowhere inside a name or a value, where quotes are escaped; replace, unlike like, minds the case.

@@ -192,7 +192,7 @@ func TestIdempotencyKey(t *testing.T) {
 	w.guard("web-1")
 	ann, bob := w.user("ann", "JIT Access Requester"), w.user("bob", "JIT Access Requester")
 	in := ssh("web-1", time.Hour)
-	in.IdempotencyKey, in.Digest = "k", "digest"
+	in.IdempotencyKey = "k"
 
 	var wait sync.WaitGroup
 	ids := make([]access.RequestID, 8)
@@ -213,11 +213,33 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Errorf("there are %d requests", len(list.Items))
 	}
 	other := in
-	other.Digest = "another"
+	other.Justification = "another reason"
 	_, err := w.Requests.Submit(w.ctx, ann, other)
 	wantCode(t, err, access.KindConflict, "idempotencyKeyReused")
 	if d := must(w.Requests.Submit(w.ctx, bob, other))(t); d.Request.ID == ids[0] {
 		t.Error("another principal's key led to the same request")
+	}
+}
+
+// TestIdempotencyKeyOfWhatIsWorkedOut repeats calls of which the engine works something out: the first window of a
+// series, and the machines that labels pick. The key is compared with what was sent, not with what came of that.
+func TestIdempotencyKeyOfWhatIsWorkedOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.host("web-1")
+	w.guard("web-1")
+	ann := w.user("ann", "JIT Access Requester")
+	series := ssh("web-1", time.Hour)
+	series.Repeat = "FREQ=DAILY;COUNT=2"
+	picked := ssh("", time.Hour)
+	picked.Items[0].Group = "default"
+	for name, in := range map[string]requests.SubmitInput{"a series": series, "a group": picked} {
+		in.IdempotencyKey = name
+		first := must(w.Requests.Submit(w.ctx, ann, in))(t)
+		again, err := w.Requests.Submit(w.ctx, ann, in)
+		if err != nil || again.Request.ID != first.Request.ID {
+			t.Errorf("%s, sent again: %s %v, want %s", name, again.Request.ID, err, first.Request.ID)
+		}
 	}
 }
 

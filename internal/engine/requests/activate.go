@@ -56,25 +56,14 @@ func (e *Service) Activate(ctx context.Context, c engine.Caller, in ActivateInpu
 	if err := longKey(in.IdempotencyKey); err != nil {
 		return d, e.kernel.Refused(ctx, c, a, err)
 	}
-	err = e.withTicket(ctx, func(checked *ticketCheck) error {
-		return e.kernel.Change(ctx, c, a, func(tx engine.Tx, _ engine.Rights) error {
-			d, err = e.activate(ctx, tx, c, in, checked)
-			return err
-		})
+	return e.asking(ctx, c, a, func(tx engine.Tx, may engine.Rights, checked *ticketCheck) (RequestDetail, error) {
+		return e.activate(ctx, tx, may, in, checked)
 	})
-	if err != nil {
-		return RequestDetail{}, err
-	}
-	return d, nil
 }
 
-func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, in ActivateInput,
+func (e *Service) activate(ctx context.Context, tx engine.Tx, may engine.Rights, in ActivateInput,
 	checked *ticketCheck,
 ) (RequestDetail, error) {
-	may, err := e.kernel.Rights(ctx, tx, c)
-	if err != nil {
-		return RequestDetail{}, err
-	}
 	if in.Resource != "" {
 		n, err := called(ctx, tx, in.Resource)
 		if err != nil {
@@ -83,11 +72,14 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, i
 		in.ID = idOf(in.Resource, n)
 		in.IdempotencyKey = "jitRequests/" + string(in.ID)
 	}
-	if in.IdempotencyKey != "" {
-		if earlier, err := repeated(ctx, tx, may, in.IdempotencyKey, in.digest()); err != nil || earlier != nil {
-			return orZero(earlier), err
-		}
-	}
+	return once(ctx, tx, may, in.IdempotencyKey, in.digest(), func() (RequestDetail, error) {
+		return e.activateNew(ctx, tx, may, in, checked)
+	})
+}
+
+func (e *Service) activateNew(ctx context.Context, tx engine.Tx, may engine.Rights, in ActivateInput,
+	checked *ticketCheck,
+) (RequestDetail, error) {
 	id, err := ChosenID(ctx, tx, in.ID)
 	if err != nil {
 		return RequestDetail{}, err
@@ -103,18 +95,15 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, i
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	request := access.Request{
-		ID: id, Resource: in.Resource, Tags: in.Tags, Requester: c.Principal, Address: c.Address, Via: c.Via,
-		Start: access.Instant(in.Start), Justification: in.Justification, Ticket: in.Ticket,
-	}
-	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
+	asked := in.asked()
 	var sites []access.Machine
+	var tenant access.TenantID
 	for _, ref := range in.Roles {
 		one, err := pickEligible(may, eligible, ref)
 		if err != nil {
 			return RequestDetail{}, err
 		}
-		if !c.Bounds.Cover(rbac.RoleActivate, one.Eligibility.Scope) {
+		if !may.Caller.Bounds.Cover(rbac.RoleActivate, one.Eligibility.Scope) {
 			return RequestDetail{}, engine.OutOfBounds(rbac.RoleActivate, one.Eligibility.Scope)
 		}
 		role := one.AsRole()
@@ -124,11 +113,11 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, i
 			return RequestDetail{}, access.Fault(access.KindInvalid, "severalScopes",
 				"one request activates roles at one scope: make another one for %s", role)
 		}
-		request.Tenant, request.RequesterName = one.Eligibility.Tenant, may.Name(one.Eligibility.Tenant)
+		tenant = one.Eligibility.Tenant
 		asked.Items = append(asked.Items, item)
 		sites = append(sites, engine.RoleSite(role))
 	}
-	if owner := may.Dir.Owner(in.Resource); owner != "" && owner != request.Tenant && !may.IsHome(owner) {
+	if owner := may.Dir.Owner(in.Resource); owner != "" && owner != tenant && !may.IsHome(owner) {
 		return RequestDetail{}, access.Fault(access.KindForbidden, "subscriptionOfAnother",
 			"the request would be called %s, and that subscription is neither yours nor of the tenant whose role "+
 				"you ask for: name one that is",
@@ -138,12 +127,9 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, c engine.Caller, i
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	request.Items = kept(verdict)
-	d, err := e.file(ctx, tx, may, request, asked, sites, verdict)
-	if err != nil {
-		return d, err
-	}
-	return d, rememberKey(ctx, tx, c, in.IdempotencyKey, in.digest(), d.Request)
+	request := newRequest(may, tenant, asked, verdict)
+	request.ID, request.Resource, request.Tags = id, in.Resource, in.Tags
+	return e.file(ctx, tx, may, request, asked, sites, verdict)
 }
 
 // ChosenID gives the id of a new request, or of a change of a role: the caller's choice where neither has it, or a new
@@ -243,6 +229,11 @@ func pickEligible(may engine.Rights, eligible []engine.EligibilityDetail,
 // isFor reports whether the client's words mean principal; without any they mean the caller, whoever that is.
 func (r EligibleRole) isFor(principal access.PrincipalID) bool {
 	return r.Principal == "" || strings.EqualFold(string(r.Principal), string(principal))
+}
+
+// asked returns the input as it is judged, but for its items.
+func (in ActivateInput) asked() policy.Input {
+	return policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
 }
 
 // digest gives what an idempotency key is compared by.

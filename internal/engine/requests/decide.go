@@ -288,7 +288,7 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 		if events[i].Grant == "" {
 			continue
 		}
-		events[i].Action = actionOf(next)
+		events[i].Action = next.Items[0].Target.Action()
 		if events[i].Machine == "" {
 			continue // it says itself where
 		}

@@ -1,6 +1,7 @@
 package requests
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -34,30 +35,19 @@ func (e *Service) Extend(ctx context.Context, c engine.Caller, id access.GrantID
 	a := engine.Attempt{Kind: access.RequestRefused, Action: action, Grant: id, All: true, Details: map[string]string{
 		"extends": string(id), "for": in.For.String(), "justification": in.Justification, "ticket": in.Ticket,
 	}}
-	err = e.withTicket(ctx, func(checked *ticketCheck) error {
-		return e.kernel.Change(ctx, c, a, func(tx engine.Tx, _ engine.Rights) error {
-			d, err = e.extend(ctx, tx, c, id, in, checked)
-			return err
-		})
+	return e.asking(ctx, c, a, func(tx engine.Tx, may engine.Rights, checked *ticketCheck) (RequestDetail, error) {
+		return e.extend(ctx, tx, may, id, in, checked)
 	})
-	if err != nil {
-		return RequestDetail{}, err
-	}
-	return d, nil
 }
 
-func (e *Service) extend(ctx context.Context, tx engine.Tx, c engine.Caller, id access.GrantID, in ExtendInput,
+func (e *Service) extend(ctx context.Context, tx engine.Tx, may engine.Rights, id access.GrantID, in ExtendInput,
 	checked *ticketCheck,
 ) (RequestDetail, error) {
-	may, err := e.kernel.Rights(ctx, tx, c)
-	if err != nil {
-		return RequestDetail{}, err
-	}
 	g, m, err := findGrant(ctx, tx, may, id)
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	if g.Principal != c.Principal {
+	if g.Principal != may.Caller.Principal {
 		return RequestDetail{}, access.Fault(access.KindForbidden, "notYourGrant",
 			"only %s can ask for more time on this grant: make a request of your own", g.PrincipalName)
 	}
@@ -104,7 +94,6 @@ func sameExtension(ctx context.Context, r engine.Reader, may engine.Rights, gran
 func (e *Service) fileExtension(ctx context.Context, tx engine.Tx, may engine.Rights, g access.Grant,
 	first access.Request, in ExtendInput, checked *ticketCheck, judged policy.Item, site access.Machine, until time.Time,
 ) (RequestDetail, error) {
-	c := may.Caller
 	item := judged.Item
 	item.Until = until
 	if in.Until.IsZero() {
@@ -112,13 +101,10 @@ func (e *Service) fileExtension(ctx context.Context, tx engine.Tx, may engine.Ri
 	} else {
 		judged.Until = until
 	}
-	asked := policy.Input{Justification: first.Justification, Ticket: first.Ticket, Items: []policy.Item{judged}}
-	if in.Justification != "" {
-		asked.Justification = in.Justification
-	}
-	if in.Ticket != "" {
-		asked.Ticket = in.Ticket
-	}
+	asked := askedAgain(first)
+	asked.Items = []policy.Item{judged}
+	asked.Justification = cmp.Or(in.Justification, asked.Justification)
+	asked.Ticket = cmp.Or(in.Ticket, asked.Ticket)
 	verdict, err := e.judge(asked, checked, may)
 	if err != nil {
 		return RequestDetail{}, err
@@ -133,11 +119,8 @@ func (e *Service) fileExtension(ctx context.Context, tx engine.Tx, may engine.Ri
 	if err != nil {
 		return RequestDetail{}, err
 	}
-	request := access.Request{
-		ID: id, Tenant: g.Tenant, Requester: c.Principal, RequesterName: may.Name(g.Tenant), Address: c.Address,
-		Via: c.Via, Extends: g.ID, Justification: asked.Justification, Ticket: asked.Ticket,
-		Items: []access.Item{item},
-	}
+	request := newRequest(may, g.Tenant, asked, verdict)
+	request.ID, request.Extends, request.Items = id, g.ID, []access.Item{item}
 	verdict.Wait = min(verdict.Wait, g.End.Sub(may.Now)) // there is nothing to decide once it has ended
 	return e.file(ctx, tx, may, request, asked, []access.Machine{site}, verdict)
 }

@@ -42,20 +42,28 @@ func repeated(ctx context.Context, r engine.Reader, may engine.Rights, key, dige
 	return &d, err
 }
 
-// rememberKey keeps what a request with an idempotency key led to.
-func rememberKey(ctx context.Context, tx engine.Tx, c engine.Caller, key, digest string, request access.Request) error {
+// once makes a request unless an earlier call with the same idempotency key led to one, and keeps what the key led to.
+// Without a key it makes one. digest is that of the input as it came.
+func once(ctx context.Context, tx engine.Tx, may engine.Rights, key, digest string,
+	request func() (RequestDetail, error),
+) (RequestDetail, error) {
 	if key == "" {
-		return nil
+		return request()
 	}
-	err := tx.SaveIdempotency(ctx,
-		engine.Idempotency{
-			Principal: c.Principal, Key: key, Digest: digest, Request: request.ID,
-			CreatedAt: request.CreatedAt,
-		})
+	if earlier, err := repeated(ctx, tx, may, key, digest); err != nil || earlier != nil {
+		return orZero(earlier), err
+	}
+	d, err := request()
 	if err != nil {
-		return fmt.Errorf("save idempotency key: %w", err)
+		return d, err
 	}
-	return nil
+	err = tx.SaveIdempotency(ctx, engine.Idempotency{
+		Principal: may.Caller.Principal, Key: key, Digest: digest, Request: d.Request.ID, CreatedAt: d.Request.CreatedAt,
+	})
+	if err != nil {
+		return d, fmt.Errorf("save idempotency key: %w", err)
+	}
+	return d, nil
 }
 
 // digest gives what an idempotency key is compared by.

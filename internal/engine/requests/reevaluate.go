@@ -145,7 +145,7 @@ func (d *deciding) present(ctx context.Context) (p present, err error) {
 // input gives the request as policy.Evaluate takes it: an extension counts from the first opening, and a start that has
 // passed meanwhile is no fault of anybody.
 func (d *deciding) input(a ask) policy.Input {
-	in := policy.Input{Justification: a.justification, Ticket: a.ticket}
+	in := askedAgain(d.request)
 	if a.start.After(d.Now) {
 		in.Start = a.start
 	}

@@ -17,7 +17,7 @@ import (
 // refusal is given, in the order of the items. They take effect at sites.
 func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitInput,
 ) (policy.Input, []access.Machine, error) {
-	asked := policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
+	asked := in.asked()
 	if len(in.Items) > access.MaxItems {
 		return asked, nil, access.Fault(access.KindInvalid, "tooManyItems", "the request has %d items; %d are allowed",
 			len(in.Items), access.MaxItems)

@@ -63,30 +63,16 @@ func (e *Service) Submit(ctx context.Context, c engine.Caller, in SubmitInput) (
 	if err != nil {
 		return d, e.kernel.Refused(ctx, c, a, err)
 	}
-	err = e.withTicket(ctx, func(checked *ticketCheck) error {
-		return e.kernel.Change(ctx, c, a, func(tx engine.Tx, _ engine.Rights) error {
-			d, err = e.submit(ctx, tx, c, in, windows, checked)
-			return err
+	return e.asking(ctx, c, a, func(tx engine.Tx, may engine.Rights, checked *ticketCheck) (RequestDetail, error) {
+		return once(ctx, tx, may, in.IdempotencyKey, in.digest(), func() (RequestDetail, error) {
+			return e.submit(ctx, tx, may, in, windows, checked)
 		})
 	})
-	if err != nil {
-		return RequestDetail{}, err
-	}
-	return d, nil
 }
 
-func (e *Service) submit(ctx context.Context, tx engine.Tx, c engine.Caller, in SubmitInput, windows []time.Time,
+func (e *Service) submit(ctx context.Context, tx engine.Tx, may engine.Rights, in SubmitInput, windows []time.Time,
 	checked *ticketCheck,
-) (RequestDetail, error) {
-	may, err := e.kernel.Rights(ctx, tx, c)
-	if err != nil {
-		return RequestDetail{}, err
-	}
-	if in.IdempotencyKey != "" {
-		if earlier, err := repeated(ctx, tx, may, in.IdempotencyKey, in.digest()); err != nil || earlier != nil {
-			return orZero(earlier), err
-		}
-	}
+) (d RequestDetail, err error) {
 	if in.Items, err = pickMachines(ctx, tx, may, in.Items); err != nil {
 		return RequestDetail{}, err
 	}
@@ -96,7 +82,6 @@ func (e *Service) submit(ctx context.Context, tx engine.Tx, c engine.Caller, in 
 	}
 	if len(windows) > 0 {
 		asked.Start = windows[0]
-		in.Start = windows[0]
 	}
 	if in.BreakGlass {
 		if err := e.mayBreakGlass(ctx, tx, may, in, &asked); err != nil {
@@ -110,14 +95,9 @@ func (e *Service) submit(ctx context.Context, tx engine.Tx, c engine.Caller, in 
 	if err := oneTenant(sites); err != nil {
 		return RequestDetail{}, err
 	}
-	request := makeRequest(may, in, verdict, sites[0].Tenant)
-	request.Windows = windows
-	request.BreakGlass = in.BreakGlass
-	d, err := e.file(ctx, tx, may, request, asked, sites, verdict)
-	if err != nil {
-		return d, err
-	}
-	return d, rememberKey(ctx, tx, c, in.IdempotencyKey, in.digest(), d.Request)
+	request := newRequest(may, sites[0].Tenant, asked, verdict)
+	request.ID, request.Windows, request.BreakGlass = access.RequestID(engine.NewID()), windows, in.BreakGlass
+	return e.file(ctx, tx, may, request, asked, sites, verdict)
 }
 
 // file puts a request that lies within its policies on record: approved at once where every case is automatic, or else
@@ -143,7 +123,7 @@ func (e *Service) file(ctx context.Context, tx engine.Tx, may engine.Rights, req
 	request, events := access.NewRequest(request, may.Actor(request.Tenant), verdict.Wait, may.Now)
 	recordChains(events, a.chains)
 	d := &deciding{
-		Work: e.kernel.NewWork(tx, may.Now), engine: e, may: may, action: actionOf(request),
+		Work: e.kernel.NewWork(tx, may.Now), engine: e, may: may, action: request.Items[0].Target.Action(),
 		request: request,
 	}
 	d.Alone = len(a.chains) > 0 && !slices.ContainsFunc(a.chains, func(c Chain) bool { return !c.alone })
@@ -227,18 +207,20 @@ func recordChains(events []access.Event, chains []Chain) {
 	}
 }
 
-// actionOf gives the action that making a request is.
-func actionOf(r access.Request) string {
-	return r.Items[0].Target.Action()
-}
-
-func makeRequest(may engine.Rights, in SubmitInput, verdict policy.Verdict, tenant access.TenantID) access.Request {
+// newRequest returns what a caller asks for of a tenant, as it was judged: whatever is asked for in whichever way comes
+// here from one Input. What is left out either is not asked for, or is for one way of asking alone.
+func newRequest(may engine.Rights, tenant access.TenantID, asked policy.Input, verdict policy.Verdict) access.Request {
 	c := may.Caller
 	return access.Request{
-		ID: access.RequestID(engine.NewID()), Tenant: tenant, Requester: c.Principal, RequesterName: may.Name(tenant),
-		Address: c.Address, Via: c.Via, Start: access.Instant(in.Start), Justification: in.Justification,
-		Ticket: in.Ticket, Items: kept(verdict),
+		Tenant: tenant, Requester: c.Principal, RequesterName: may.Name(tenant), Address: c.Address, Via: c.Via,
+		Start: access.Instant(asked.Start), Justification: asked.Justification, Ticket: asked.Ticket,
+		Items: kept(verdict),
 	}
+}
+
+// askedAgain returns what a request asked, but for its items and its start, to be judged by what guards them by now.
+func askedAgain(r access.Request) policy.Input {
+	return policy.Input{Justification: r.Justification, Ticket: r.Ticket}
 }
 
 // kept returns the items of a verdict as they are recorded: with times in microseconds.
@@ -275,6 +257,11 @@ func makeGrants(ctx context.Context, w *engine.Work, grants []access.Grant, even
 		}
 	}
 	return nil
+}
+
+// asked returns the input as it is judged, but for its items.
+func (in SubmitInput) asked() policy.Input {
+	return policy.Input{Start: in.Start, Justification: in.Justification, Ticket: in.Ticket}
 }
 
 // scope gives the machine that all items name by its resource id, for the event of a refusal; empty where they do not.

@@ -54,6 +54,22 @@ func (e *Service) withTicket(ctx context.Context, do func(*ticketCheck) error) e
 	}
 }
 
+// asking runs a use case that asks for access, with its ticket checked; a refusal is recorded as the attempt.
+func (e *Service) asking(ctx context.Context, c engine.Caller, a engine.Attempt,
+	use func(engine.Tx, engine.Rights, *ticketCheck) (RequestDetail, error),
+) (d RequestDetail, err error) {
+	err = e.withTicket(ctx, func(checked *ticketCheck) error {
+		return e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
+			d, err = use(tx, may, checked)
+			return err
+		})
+	})
+	if err != nil {
+		return RequestDetail{}, err
+	}
+	return d, nil
+}
+
 func (e *Service) askTicket(ctx context.Context, q engine.TicketQuery) error {
 	unavailable := access.Fault(access.KindUnavailable, "ticketUnchecked",
 		"the ticket could not be checked, so nothing is opened: try again, or tell an administrator")

@@ -404,6 +404,31 @@ func TestFilesAreSmall(t *testing.T) {
 	}
 }
 
+// TestCapabilitiesAreSmall bounds what a reader has to know to find something in a capability.
+func TestCapabilitiesAreSmall(t *testing.T) {
+	t.Parallel()
+	const most = 5000
+	lines := map[string]int{}
+	for _, f := range parse(t) {
+		if f.test || !matches(f.pkg, "internal/engine") || f.pkg == "internal/engine" {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(f.path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines[f.pkg] += strings.Count(string(data), "\n")
+	}
+	if len(lines) != len(capabilities()) {
+		t.Errorf("%d capabilities were counted, want %d", len(lines), len(capabilities()))
+	}
+	for pkg, n := range lines {
+		if n > most {
+			t.Errorf("%s has %d lines without its tests: move what belongs elsewhere (at most %d)", pkg, n, most)
+		}
+	}
+}
+
 func TestNoShellingOut(t *testing.T) {
 	t.Parallel()
 	for _, f := range parse(t) {

@@ -97,6 +97,24 @@ func (r Request) Window(item Item, now time.Time) (start, end time.Time) {
 	return start, end
 }
 
+// AskedEnd returns the end up to which the request asked for what is like a target, from start on; zero where it asked
+// for no such thing.
+func (r Request) AskedEnd(t Target, start time.Time) (end time.Time) {
+	for _, item := range r.Items {
+		if !item.Target.Alike(t) {
+			continue
+		}
+		asked := item.Until
+		if asked.IsZero() {
+			asked = start.Add(item.Duration)
+		}
+		if asked.After(end) {
+			end = asked
+		}
+	}
+	return end
+}
+
 // Span is a time from its start to its end, which is not part of it.
 type Span struct{ Start, End time.Time }
 

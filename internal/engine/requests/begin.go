@@ -60,30 +60,13 @@ func unapproved(ctx context.Context, j *machines.Judge, g access.Grant) (why str
 	}
 	// What has not begun is extended where nobody needs to agree alone, so what was added rests on the rule.
 	request, err := request(ctx, j, g.Request)
-	if err != nil || !g.End.After(agreedEnd(request, g)) {
+	if err != nil || !g.End.After(request.AskedEnd(g.Target, g.Start)) {
 		return "", err
 	}
 	if why, err = reconsidered(ctx, j, g); why != "" {
 		why += " (people agreed to less than was added since)"
 	}
 	return why, err
-}
-
-// agreedEnd gives the end up to which a request asked for what became a grant; zero where it asked for no such thing.
-func agreedEnd(request access.Request, g access.Grant) (end time.Time) {
-	for _, item := range request.Items {
-		if !item.Target.Alike(g.Target) {
-			continue
-		}
-		asked := item.Until
-		if asked.IsZero() {
-			asked = g.Start.Add(item.Duration)
-		}
-		if asked.After(end) {
-			end = asked
-		}
-	}
-	return end
 }
 
 // outvoted counts the votes by which a grant was approved once more. A vote counts while its voter may vote: somebody
@@ -97,7 +80,7 @@ func outvoted(ctx context.Context, j *machines.Judge, g access.Grant) (why strin
 	if err != nil {
 		return "", fmt.Errorf("read decisions: %w", err)
 	}
-	if verdictOf(Tallies(request, engine.People{Dir: j.Dir}, decisions, request.DecidedAt)) != policy.Approved {
+	if policy.TalliesOf(request, engine.People{Dir: j.Dir}, decisions, request.DecidedAt).Outcome() != policy.Approved {
 		why = lapsed + "not as many as it needs of those who approved it may decide on it still"
 		if requester, err := j.R.Principal(ctx, request.Requester); err != nil {
 			return "", fmt.Errorf("read principal: %w", err)

@@ -188,7 +188,7 @@ func (d *deciding) eligible(approve bool, comment string) ([]access.Decision, er
 	c := d.may.Caller
 	var made []access.Decision
 	var before, elsewhere, stepUp bool
-	for i, p := range Tallies(d.request, engine.People{Dir: d.may.Dir}, d.decisions, d.Now) {
+	for i, p := range policy.TalliesOf(d.request, engine.People{Dir: d.may.Dir}, d.decisions, d.Now) {
 		if p.Outcome != policy.Waiting {
 			continue
 		}
@@ -228,18 +228,18 @@ func (d *deciding) eligible(approve bool, comment string) ([]access.Decision, er
 
 // advance carries out what the decisions amount to, and saves the request.
 func (d *deciding) advance(ctx context.Context, by access.Actor, reason string) error {
-	progress := Tallies(d.request, engine.People{Dir: d.may.Dir}, d.decisions, d.Now)
+	progress := policy.TalliesOf(d.request, engine.People{Dir: d.may.Dir}, d.decisions, d.Now)
 	var events []access.Event
 	var err error
 	next := d.request
-	switch verdictOf(progress) {
+	switch progress.Outcome() {
 	case policy.Denied:
 		next, events, err = next.Deny(by, reason, d.Now)
 	case policy.Approved:
 		return d.approve(ctx, by)
 	case policy.Waiting:
-		next = next.Staged(StageUntil(progress))
-		if d.was == 0 || anyNewStage(progress, d.Now) {
+		next = next.Staged(progress.Until())
+		if d.was == 0 || progress.Begins(d.Now) {
 			d.Notify(engine.Notice{
 				Kind: engine.NotifyNeedsDecision, Request: next,
 				Recipients: DecidersOf(d.may.Dir, next, progress),
@@ -256,13 +256,6 @@ func (d *deciding) advance(ctx context.Context, by access.Actor, reason string) 
 		})
 	}
 	return d.save(ctx, next, events)
-}
-
-// anyNewStage tells whether a stage after the first begins just now.
-func anyNewStage(progress []policy.Progress, now time.Time) bool {
-	return slices.ContainsFunc(progress, func(p policy.Progress) bool {
-		return p.Outcome == policy.Waiting && p.Stage > 0 && p.Since.Equal(now)
-	})
 }
 
 // approve makes the grants of a request that has all its approvals, or extends the grant that it asks to extend.

@@ -42,7 +42,7 @@ func (*Service) describeWhole(ctx context.Context, r engine.Reader, may engine.R
 		now, who = request.DecidedAt, nil // as it was when it was decided
 	}
 	var ids []access.PrincipalID
-	progress := Tallies(request, who, d.Decisions, now)
+	progress := policy.TalliesOf(request, who, d.Decisions, now)
 	for i, p := range progress {
 		a := ApprovalProgress{Progress: p, Case: request.Approvals[i].Case, Items: request.Approvals[i].Items}
 		if request.State == access.RequestPending && p.Outcome == policy.Waiting {

@@ -64,7 +64,7 @@ func votedOn(ctx context.Context, r engine.Reader, dir *rbac.Directory, now time
 			if err != nil {
 				return nil, fmt.Errorf("read decisions: %w", err)
 			}
-			if verdictOf(Tallies(request, engine.People{Dir: dir}, decisions, now)) != policy.Waiting {
+			if policy.TalliesOf(request, engine.People{Dir: dir}, decisions, now).Outcome() != policy.Waiting {
 				ids = append(ids, request.ID)
 			}
 		}
@@ -104,7 +104,8 @@ func (e *Service) finishDeciding(ctx context.Context, id access.RequestID) error
 		if err != nil {
 			return err
 		}
-		if later == nil && verdictOf(Tallies(request, engine.People{Dir: dir}, d.decisions, d.Now)) != policy.Waiting {
+		tallies := policy.TalliesOf(request, engine.People{Dir: dir}, d.decisions, d.Now)
+		if later == nil && tallies.Outcome() != policy.Waiting {
 			if err := d.advance(ctx, system, ""); err != nil {
 				return err
 			}

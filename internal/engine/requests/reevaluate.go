@@ -3,7 +3,6 @@ package requests
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -35,7 +34,7 @@ func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
 		}
 		p.refusals = found.refusals
 		if p.holds || !p.changed {
-			found.approvals = stricter(d.request.Approvals, found.approvals)
+			found.approvals = policy.Stricter(d.request.Approvals, found.approvals)
 		}
 	}
 	if len(p.refusals) > 0 {
@@ -157,20 +156,4 @@ func (d *deciding) input(a ask) policy.Input {
 		in.Items = append(in.Items, one)
 	}
 	return in
-}
-
-// stricter gives the approvals that a request was made under, and those that are asked for now where they are others:
-// whoever changes the settings of an eligibility, or lets the time pass, never loosens what is waiting.
-func stricter(was, now []access.Approval) []access.Approval {
-	all := slices.Clone(was)
-	for _, a := range now {
-		asked := slices.ContainsFunc(was, func(b access.Approval) bool {
-			return reflect.DeepEqual(a.Case,
-				b.Case) && !slices.ContainsFunc(a.Items, func(i int) bool { return !slices.Contains(b.Items, i) })
-		})
-		if !asked {
-			all = append(all, a)
-		}
-	}
-	return all
 }

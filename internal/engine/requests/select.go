@@ -8,6 +8,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 // pickMachines puts one item for each machine in the place of those that name machines by labels or by group. Machines
@@ -16,8 +17,7 @@ func pickMachines(ctx context.Context, r engine.Reader, may engine.Rights, items
 	if !slices.ContainsFunc(items, func(it ItemInput) bool { return it.Selector != "" || it.Group != "" }) {
 		return items, nil
 	}
-	scopes, err := may.Anywhere(rbac.PoliciesInitiate)
-	if err != nil {
+	if _, err := may.Anywhere(rbac.PoliciesInitiate); err != nil {
 		return nil, err
 	}
 	var out []ItemInput
@@ -35,7 +35,8 @@ func pickMachines(ctx context.Context, r engine.Reader, may engine.Rights, items
 		key := item.Group + "\x00" + item.Selector
 		ids, known := picked[key]
 		if !known {
-			if ids, err = machinesPicked(ctx, r, may, scopes, item, field); err != nil {
+			var err error
+			if ids, err = machines.Picked(ctx, r, may, item.Selector, item.Group, field); err != nil {
 				return nil, err
 			}
 			picked[key] = ids
@@ -51,55 +52,4 @@ func pickMachines(ctx context.Context, r engine.Reader, may engine.Rights, items
 		}
 	}
 	return out, nil
-}
-
-// machinesPicked gives the ids of the machines that an item picks.
-func machinesPicked(ctx context.Context, r engine.Reader, may engine.Rights, scopes []access.ResourceID, item ItemInput,
-	field string,
-) ([]string, error) {
-	labels, err := engine.ParseSelector(item.Selector, field+".selector")
-	if err != nil {
-		return nil, err
-	}
-	f := engine.MachineFilter{Tenant: may.Caller.Tenant}
-	if item.Group != "" {
-		group, err := engine.FindGroup(ctx, r, may, item.Group)
-		if err != nil {
-			return nil, err
-		}
-		f.Tenant, f.Scope = group.Subscription.Tenant, group.Scope()
-	}
-	var ids []string
-	denied := may.Dir.Denied(may.Caller.Principal, rbac.PoliciesInitiate)
-	for p := (engine.Page{Limit: engine.MaxLimit}); ; {
-		list, err := r.Machines(ctx, f, p)
-		if err != nil {
-			return nil, fmt.Errorf("list machines: %w", err)
-		}
-		for _, m := range list.Items {
-			if engine.Covered(m.Resource, scopes) && !engine.Covered(m.Resource, denied) && hasLabels(m, labels) {
-				ids = append(ids, string(m.ID))
-			}
-		}
-		if len(ids) > access.MaxItems {
-			return nil, engine.SelectorFault("tooManyItems", field,
-				"more than %d machines are picked; one request may have %d items", access.MaxItems, access.MaxItems)
-		}
-		if p.Cursor = list.Next; p.Cursor == "" {
-			break
-		}
-	}
-	if len(ids) == 0 {
-		return nil, engine.SelectorFault("noMachinePicked", field, "no machine that you may ask for is picked")
-	}
-	return ids, nil
-}
-
-func hasLabels(m access.Machine, labels map[string]string) bool {
-	for name, value := range labels {
-		if has, ok := m.Labels[name]; !ok || has != value {
-			return false
-		}
-	}
-	return true
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/engine/machines"
 	"github.com/postern-dev/postern/internal/engine/requests"
@@ -239,8 +240,8 @@ func (e *Services) settleRequest(ctx context.Context, w *engine.Work, item dueIt
 	if err != nil {
 		return fmt.Errorf("read decisions: %w", err)
 	}
-	progress := requests.Tallies(r, engine.People{Dir: dir}, decisions, w.Now)
-	next := r.Staged(requests.StageUntil(progress))
+	progress := policy.TalliesOf(r, engine.People{Dir: dir}, decisions, w.Now)
+	next := r.Staged(progress.Until())
 	if next.Revision == r.Revision {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package requests
+package machines
 
 import (
 	"cmp"
@@ -16,7 +16,6 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/engine/directory"
-	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 // Bounds on codes for emergencies.
@@ -61,7 +60,7 @@ func (e *Service) IssueGlassCodes(ctx context.Context, c engine.Caller, machine 
 					live++
 				}
 			}
-			sealed, err := machines.SealedCodes(ctx, tx, []access.AgentID{m.Agent}, may.Now)
+			sealed, err := SealedCodes(ctx, tx, []access.AgentID{m.Agent}, may.Now)
 			if err != nil {
 				return err
 			}

@@ -99,7 +99,7 @@ func policyDetails() []column[guardedPort] {
 			}
 			return seconds(p.view.PendingTimeoutSeconds)
 		}},
-		{"POLICY", func(_ style, p guardedPort) string { return p.view.Policy }},
+		{"POLICY ID", func(_ style, p guardedPort) string { return p.view.Policy }},
 	}
 }
 

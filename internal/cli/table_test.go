@@ -184,3 +184,25 @@ func TestListsHaveTheirFlags(t *testing.T) {
 		t.Errorf("only %d lists were found", lists)
 	}
 }
+
+// A column is named on the command line, so no list has two of one name.
+func TestColumnsHaveNamesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	distinct(t, policyColumns(), policyDetails())
+	distinct(t, requestColumns(), requestDetails())
+	distinct(t, grantColumns(), grantDetails())
+	distinct(t, alertColumns(), alertDetails())
+	distinct(t, eventColumns(), append(eventPlaces(), eventDetail()))
+}
+
+func distinct[T any](t *testing.T, usual, wide []column[T]) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, c := range append(usual, wide...) {
+		if name := columnName(c.head); seen[name] {
+			t.Errorf("two columns are called %s", name)
+		} else {
+			seen[name] = true
+		}
+	}
+}

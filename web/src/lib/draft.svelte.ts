@@ -10,6 +10,7 @@ import {
   type PortRule,
 } from "./api";
 import { time } from "./live.svelte";
+import { guarding } from "./guards";
 import { confirmed } from "./passkey";
 import { Picks } from "./picks.svelte";
 import { rhythms, rule, windows, type Rhythm } from "./series";
@@ -73,11 +74,12 @@ export class Draft {
     try {
       const p = await ask(api.GET("/api/v1/machines/{machine}/policy", { params: { path: { machine } } }));
       this.policies[machine] = p;
+      const ports = guarding(p);
       const only =
-        p.ports.find((r) => `${r.protocol ?? "tcp"}/${r.ports}` === wish) ??
-        p.ports.find((r) => r.ports === "22") ??
-        p.ports.find((r) => r.ports === "3389") ??
-        p.ports[0];
+        ports.find((r) => `${r.protocol ?? "tcp"}/${r.ports}` === wish) ??
+        ports.find((r) => r.ports === "22") ??
+        ports.find((r) => r.ports === "3389") ??
+        ports[0];
       if (only && !this.chosen.names.some((c) => c.startsWith(machine + "\n")))
         this.chosen.set(true, Draft.name(machine, only));
     } catch (thrown) {
@@ -85,16 +87,17 @@ export class Draft {
     }
   }
 
-  #policy(machine: string): Policy | undefined {
+  /** guards gives the guarded ports of a machine. */
+  guards(machine: string) {
     const p = this.policies[machine];
-    return p instanceof Failure ? undefined : p;
+    return !p || p instanceof Failure ? [] : guarding(p);
   }
   sources = $derived(
     this.source === "me" ? ["me"] : this.source === "network" ? list(this.network) : list(this.prefix),
   );
   items = $derived.by(() =>
     this.#machines().flatMap((machine) =>
-      (this.#policy(machine)?.ports ?? [])
+      this.guards(machine)
         .filter((r) => this.chosen.has(Draft.name(machine, r)))
         .map((r) => ({
           machine,
@@ -102,14 +105,15 @@ export class Draft {
           protocol: r.protocol ?? ("tcp" as const),
           sources: this.sources,
           max: r.maxSeconds,
+          policy: r.policy,
         })),
     ),
   );
   most = $derived(this.items.length ? Math.min(...this.items.map((i) => i.max)) : 86400);
   lengths = $derived(unique([...usual.filter((t) => t < this.most), this.most]));
-  justified = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.justification?.required));
-  ticketed = $derived.by(() => this.#machines().some((m) => this.#policy(m)?.ticket?.required));
-  breakable = $derived(this.items.length > 0 && this.items.every((i) => this.#policy(i.machine)?.breakGlass));
+  justified = $derived(this.items.some((i) => i.policy.justification?.required));
+  ticketed = $derived(this.items.some((i) => i.policy.ticket?.required));
+  breakable = $derived(this.items.length > 0 && this.items.every((i) => i.policy.breakGlass));
   starts = $derived(this.when === "later" ? this.start : undefined);
   windows = $derived(
     this.rhythm && this.starts && this.times >= 1
@@ -144,7 +148,7 @@ export class Draft {
     const seconds =
       this.seconds ||
       (this.until ? Math.max(1, Math.round((this.until.getTime() - (starts ?? new Date()).getTime()) / 1000)) : 0);
-    const questions = this.items.slice(0, asked).map(({ max: _, ...i }) => ({
+    const questions = this.items.slice(0, asked).map(({ max: _, policy: _p, ...i }) => ({
       ...i,
       forSeconds: seconds,
       start: starts?.toISOString(),
@@ -190,7 +194,7 @@ export class Draft {
           api.POST("/api/v1/requests", {
             params: { header: { "Idempotency-Key": this.#key + "-" + this.#attempt } },
             body: {
-              items: this.items.map(({ max: _, ...i }) => i),
+              items: this.items.map(({ max: _, policy: _p, ...i }) => i),
               start: this.starts?.toISOString(),
               justification: this.why.trim() || undefined,
               ticket: this.ticket.trim() || undefined,

@@ -18,7 +18,7 @@ for (const port of await admin.getByRole("checkbox", { name: /tcp\/443/ }).all()
 await admin.getByLabel(/Justification/).fill("patches");
 await inspect(admin, "asking by a scope policy");
 const sent = admin.waitForRequest((r) => r.method() === "POST" && r.url().endsWith("/api/v1/requests"));
-await admin.locator("form button[type=submit]").click();
+await button("Request access").click();
 check("two ports of two machines are asked for", (await sent).postDataJSON().items.length === 4);
 
 // A policy of the machine itself comes first, for the ports that it names alone.

@@ -2,6 +2,8 @@ module github.com/postern-dev/postern
 
 go 1.26.8
 
+ignore ./web/node_modules // a package of npm has Go files, too
+
 require (
 	cel.dev/cel-go v0.33.2
 	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3

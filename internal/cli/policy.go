@@ -174,9 +174,9 @@ func (a *app) policyDeleteCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "delete MACHINE",
 		Short: "Delete a machine's policy",
-		Long: `Delete a machine's own policy. Policies of its labels, its resource group or its subscription then guard it, where
-there are any; otherwise, Postern's rules for its ports are removed, and only other firewalls still protect them. To keep
-ports closed to everyone, keep the policy. The command first lists what will end and asks for confirmation;
+		Long: `Delete a machine's own policy. Policies of its labels, its resource group or its subscription then guard it,
+where there are any; otherwise, Postern's rules for its ports are removed, and only other firewalls still protect them.
+To keep ports closed to everyone, keep the policy. The command first lists what will end and asks for confirmation;
 --yes confirms in advance.`,
 		Example: "  postern policy delete web-1\n  postern policy delete web-1 --yes",
 		Args:    takes(1, 1),

@@ -19,7 +19,8 @@ func (a *app) policyScopeCommand() *cobra.Command {
 			"labels, including machines that enroll later. For each port of a machine one policy applies as a whole: "+
 			"that of the machine itself, otherwise that of its labels with the lowest order, otherwise that of its "+
 			"resource group, otherwise that of its subscription.",
-		a.listing(a.policyScopeListCommand()), a.policyScopeShowCommand(), a.policyScopeSetCommand(), a.policyScopeDeleteCommand())
+		a.listing(a.policyScopeListCommand()), a.policyScopeShowCommand(), a.policyScopeSetCommand(),
+		a.policyScopeDeleteCommand())
 }
 
 func scopePolicyColumns() []column[api.ScopePolicy] {

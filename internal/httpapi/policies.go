@@ -59,7 +59,9 @@ type policyAnswer struct {
 }
 
 // policyAnswerOf answers with what guards a machine.
-func (a *API) policyAnswerOf(ctx context.Context, c engine.Caller, found machines.MachineGuards) (*policyAnswer, error) {
+func (a *API) policyAnswerOf(ctx context.Context, c engine.Caller,
+	found machines.MachineGuards,
+) (*policyAnswer, error) {
 	var named []access.PrincipalID
 	for _, d := range slices.Concat(found.Guards, found.Instead) {
 		named = append(named, engine.NamedInPolicy(d.Entry)...)

@@ -37,7 +37,8 @@ type guards struct {
 
 func guardsOf(r engine.Reader, tenant access.TenantID) guards {
 	return guards{
-		networks: machines.NetworkNames{R: r, Tenant: tenant}, machine: (&engine.NameCache{R: r}).Machine, policies: map[access.MachineID][]access.Policy{},
+		networks: machines.NetworkNames{R: r, Tenant: tenant}, machine: (&engine.NameCache{R: r}).Machine,
+		policies: map[access.MachineID][]access.Policy{},
 	}
 }
 

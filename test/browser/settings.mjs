@@ -184,6 +184,22 @@ await button("Change office").click();
 await dialog.getByText(/from\s+an\s+address\s+that\s+it\s+no\s+longer\s+has\s+ends/).waitFor();
 await within("Cancel").click();
 
+// What another tab has changed since is not written over.
+await button("Change office").click();
+const tab = await admin.context().newPage();
+await tab.goto(portal + "/settings/networks");
+await tab.getByRole("button", { name: "Change office" }).click();
+await tab.getByLabel(/^Prefixes/).fill("203.0.113.0/25");
+await tab.getByRole("dialog").getByRole("button", { name: "Save", exact: true }).click();
+await tab.getByText("203.0.113.0/25", { exact: true }).waitFor();
+await tab.close();
+admin.expected.push(/status of 409/);
+await within("Save").click();
+await dialog.getByText(/network\s+office\s+has\s+changed/).waitFor();
+admin.expected.length = 0;
+await within("Cancel").click();
+await admin.getByText("203.0.113.0/25", { exact: true }).waitFor();
+
 // A token, shown once.
 await to("API tokens");
 await button("Create a token").click();

@@ -121,6 +121,9 @@ func (e *Service) SetScopePolicy(ctx context.Context, c engine.Caller, in ScopeP
 	err = e.kernel.Change(ctx, c,
 		engine.Attempt{Action: rbac.PoliciesWrite, Details: map[string]string{"policy": in.Name}},
 		func(tx engine.Tx, may engine.Rights) error {
+			if _, err := may.Anywhere(rbac.PoliciesWrite); err != nil {
+				return err
+			}
 			next, err := in.place(ctx, tx, may)
 			if err != nil {
 				return err

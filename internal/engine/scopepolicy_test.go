@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -326,6 +327,40 @@ func TestWhoLetsAnEasierPolicyReachAMachineIsSeen(t *testing.T) {
 		"the stricter one deleted": func(w *world, by engine.Caller) error {
 			return w.Machines.DeleteScopePolicy(w.ctx, by, "group", nil)
 		},
+		"an easier one of the machine": func(w *world, by engine.Caller) error {
+			_, err := w.Machines.SetMachinePolicy(w.ctx, by, "web-1", portsFor(3*time.Hour, 22), nil)
+			return err
+		},
+		"the port left out of a stricter one of the machine": func(w *world, by engine.Caller) error {
+			must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", portsFor(time.Minute, 22, 80), nil))(w.tb)
+			_, err := w.Machines.SetMachinePolicy(w.ctx, by, "web-1", portsFor(time.Minute, 80), nil)
+			return err
+		},
+		"the port left out of the stricter one": func(w *world, by engine.Caller) error {
+			_, err := w.Machines.SetScopePolicy(w.ctx, by, machines.ScopePolicyInput{
+				Name: "group", ResourceGroup: "default", Rules: portsFor(time.Hour, 80),
+			}, nil)
+			return err
+		},
+		"the stricter one behind an easier one": func(w *world, by engine.Caller) error {
+			in := machines.ScopePolicyInput{
+				Name: "strict", Labels: map[string]string{"env": "prod"}, Order: 1, Rules: portsFor(time.Minute, 22),
+			}
+			w.scopePolicy(in)
+			w.scopePolicy(machines.ScopePolicyInput{
+				Name: "easy", Labels: map[string]string{"env": "prod"}, Order: 2, Rules: portsFor(3*time.Hour, 22),
+			})
+			in.Order = 3
+			_, err := w.Machines.SetScopePolicy(w.ctx, by, in, nil)
+			return err
+		},
+		"labels that bring it under an easier one": func(w *world, by engine.Caller) error {
+			w.scopePolicy(machines.ScopePolicyInput{
+				Name: "easy", Labels: map[string]string{"env": "dev"}, Order: 2, Rules: portsFor(3*time.Hour, 22),
+			})
+			_, err := w.Machines.LabelMachine(w.ctx, by, "web-1", map[string]string{"env": "dev"}, nil)
+			return err
+		},
 		"the stricter one of the machine deleted": func(w *world, by engine.Caller) error {
 			must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-1", portsFor(time.Minute, 22), nil))(w.tb)
 			return w.Machines.DeleteMachinePolicy(w.ctx, by, "web-1", nil)
@@ -367,4 +402,35 @@ func TestWhoLetsAnEasierPolicyReachAMachineIsSeen(t *testing.T) {
 	}
 	_, err := w.Machines.LabelMachine(w.ctx, labeler, "web-1", map[string]string{"env": "dev"}, nil)
 	wantCode(t, err, access.KindForbidden, "forbidden")
+}
+
+// TestAMachineIsAddedWithLabelsByWhoMayWritePolicies holds that a machine which is added anew does not come under an
+// easier policy by labels that whoever adds it could not give it.
+func TestAMachineIsAddedWithLabelsByWhoMayWritePolicies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.enrol("gate", access.ModeGateway)
+	w.scopePolicy(machines.ScopePolicyInput{
+		Name: "easy", Labels: map[string]string{"env": "dev"}, Order: 1, Rules: portsFor(3*time.Hour, 22),
+	})
+	must(w.Roles.PutRole(w.ctx, w.admin, roles.RoleInput{
+		Name: "Adds", AssignableScopes: []access.ResourceID{access.Root}, Permissions: []rbac.Permission{{
+			Actions: []string{rbac.MachinesRead, rbac.MachinesWrite, rbac.GatewaysJoin},
+		}},
+	}))(t)
+	lea := w.user("lea", "Adds")
+	add := func(c engine.Caller, name string, labels map[string]string) error {
+		_, err := w.Machines.AddMachine(w.ctx, c, machines.AddMachineInput{
+			Name: name, Gateway: "gate", Labels: labels,
+			Addresses: []netip.Addr{netip.MustParseAddr("192.0.2." + name[len(name)-1:])},
+		})
+		return err
+	}
+	if err := add(lea, "plc-1", map[string]string{"env": "prod"}); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, add(lea, "plc-2", map[string]string{"env": "dev"}), access.KindForbidden, "forbidden")
+	if err := add(w.admin, "plc-2", map[string]string{"env": "dev"}); err != nil {
+		t.Error(err)
+	}
 }

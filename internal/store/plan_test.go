@@ -81,6 +81,11 @@ func hotReads(ctx context.Context) map[string]func(r *reader) {
 		},
 		"usage":             func(r *reader) { _, _ = r.Usage(ctx, "t", "u") },
 		"grants of request": func(r *reader) { _, _ = r.GrantsOfRequest(ctx, "r") },
+		"standing of tenant": func(r *reader) {
+			_, _ = r.Standing(ctx, engine.StandingFilter{
+				Tenant: "t", Made: time.Unix(1, 0), AfterStart: time.Unix(1, 0), AfterGrant: "g",
+			}, 100)
+		},
 		"standing of person": func(r *reader) {
 			_, _ = r.Standing(ctx,
 				engine.StandingFilter{

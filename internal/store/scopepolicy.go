@@ -31,7 +31,8 @@ var (
 
 const (
 	deleteScopePolicy = "delete from scope_policies where id = $1 and revision = $2"
-	bumpScopes        = "update directory set scopes = scopes + 1 where id = 1"
+	// It never has a number twice, also where a restore took back numbers that this server has seen.
+	bumpScopes        = "update directory set scopes = case when scopes < $1 then $1 else scopes + 1 end where id = 1"
 	deleteScopeLabels = "delete from scope_policy_labels where policy = $1"
 	insertScopeLabel  = "insert into scope_policy_labels (policy, pair) values ($1, $2)"
 	bumpWithin        = "update agents set revision = revision + 1 where id in (" +
@@ -92,16 +93,16 @@ func (c *scopeCache) get(revision int64, tenant access.TenantID) (list []access.
 func (c *scopeCache) keep(revision int64, tenant access.TenantID, list []access.ScopePolicy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.revision != revision {
-		if revision < c.revision {
-			return // read before somebody changed them
-		}
+	if c.revision != revision { // which is smaller where the database was restored underneath
 		c.revision, c.of = revision, map[access.TenantID][]access.ScopePolicy{}
 	}
 	c.of[tenant] = list
 }
 
-func (t *tx) bumpScopes(ctx context.Context) error { return t.exec(ctx, "directory", nil, bumpScopes) }
+// bumpScopes moves the number of the policies of scopes, to at least that.
+func (t *tx) bumpScopes(ctx context.Context, least int64) error {
+	return t.exec(ctx, "directory", nil, bumpScopes, least)
+}
 
 // SaveScopePolicy implements engine.ScopePolicyWriter.
 func (t *tx) SaveScopePolicy(ctx context.Context, p access.ScopePolicy, was int64) error {
@@ -120,7 +121,7 @@ func (t *tx) SaveScopePolicy(ctx context.Context, p access.ScopePolicy, was int6
 			return err
 		}
 	}
-	return t.bumpScopes(ctx)
+	return t.bumpScopes(ctx, micros(p.UpdatedAt))
 }
 
 // DeleteScopePolicy implements engine.ScopePolicyWriter.
@@ -131,7 +132,7 @@ func (t *tx) DeleteScopePolicy(ctx context.Context, id access.PolicyID, was int6
 	if err := t.exec(ctx, "scope policy", changed("policy"), deleteScopePolicy, string(id), was); err != nil {
 		return err
 	}
-	return t.bumpScopes(ctx)
+	return t.bumpScopes(ctx, 1)
 }
 
 // BumpWithin implements engine.ScopePolicyWriter.

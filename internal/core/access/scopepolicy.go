@@ -143,6 +143,11 @@ func Ruling(guards []Policy, ports PortRange, protocol Protocol) Policy {
 	return Policy{}
 }
 
+// Leaves reports whether rules say nothing of a port that others say something of.
+func Leaves(others, rules []PortRule) bool {
+	return slices.ContainsFunc(others, func(r PortRule) bool { return len(r.without(rules)) > 0 })
+}
+
 // without returns what is left of a rule where others hold for a part of its ports: as few rules as say it.
 func (r PortRule) without(others []PortRule) []PortRule {
 	overlapping := slices.DeleteFunc(slices.Clone(others), func(o PortRule) bool {

@@ -51,6 +51,32 @@ func Loosened(was, next access.MachinePolicy) []string {
 	return how
 }
 
+// Easier says, by the policy that holds for ports of a machine now, in which ways it allows more there than another
+// that held for them before. was and is are what guarded the machine before and guards it now: see access.Guards.
+func Easier(was, is []access.Policy) map[access.PolicyID][]string {
+	easier := map[access.PolicyID][]string{}
+	for _, now := range is {
+		for _, before := range was {
+			if before.ID == now.ID {
+				continue
+			}
+			taken := now.Machines[0] // what it says of the ports that the other one held
+			taken.Ports = slices.DeleteFunc(slices.Clone(taken.Ports), func(r access.PortRule) bool {
+				return !slices.ContainsFunc(before.Machines[0].Ports, func(held access.PortRule) bool {
+					return held.Ports.Overlaps(r.Ports) && held.Protocol.Overlaps(r.Protocol)
+				})
+			})
+			if len(taken.Ports) > 0 {
+				easier[now.ID] = append(easier[now.ID], Loosened(before.Machines[0], taken)...)
+			}
+		}
+		if len(easier[now.ID]) == 0 {
+			delete(easier, now.ID)
+		}
+	}
+	return easier
+}
+
 // LoosenedEligibility is Loosened for an eligibility, of which the zero was says that there was none: who makes one
 // allows what was not allowed.
 func LoosenedEligibility(was, next access.Eligibility) []string {

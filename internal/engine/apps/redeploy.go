@@ -369,6 +369,9 @@ func leaveGroup(ctx context.Context, w *engine.Work, a app.Application, by acces
 			break
 		}
 	}
+	if err := machines.ForgetScopes(ctx, w, a.Tenant, a.Managed, by); err != nil {
+		return nil, err
+	}
 	tokens, err := w.Tx.EnrollmentTokens(ctx, a.Tenant, w.Now)
 	if err != nil {
 		return nil, fmt.Errorf("read enrollment tokens: %w", err)

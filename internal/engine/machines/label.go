@@ -1,6 +1,7 @@
 package machines
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -43,17 +44,18 @@ func (e *Service) LabelMachine(ctx context.Context, c engine.Caller, ref string,
 			if err := tx.SaveMachine(ctx, m, before.Revision); err != nil {
 				return fmt.Errorf("save machine: %w", err)
 			}
-			if err := e.relabeled(ctx, tx, may, before, m); err != nil {
+			details := map[string]string{
+				"labels": engine.Clip(labelText(m.Labels)),
+				"before": engine.Clip(labelText(before.Labels)),
+			}
+			if err := e.relabeled(ctx, tx, may, before, m, details); err != nil {
 				return err
 			}
 			err := tx.Append(ctx, access.Event{
 				At: may.Now, Kind: access.MachineLabelled, Outcome: access.Succeeded, Actor: may.Actor(m.Tenant),
 				Tenant: m.Tenant, Scope: m.Resource,
 				Machine: m.ID, Agent: m.Agent, Action: rbac.MachinesWrite,
-				Details: map[string]string{
-					"labels": engine.Clip(labelText(m.Labels)),
-					"before": engine.Clip(labelText(before.Labels)),
-				},
+				Details: details,
 			})
 			if err != nil {
 				return err
@@ -68,7 +70,9 @@ func (e *Service) LabelMachine(ctx context.Context, c engine.Caller, ref string,
 // relabeled applies that a machine has other labels. Where other policies reach it by them, that is a change of what
 // guards it: the caller must be one who may write that, and its grants are judged by it. Where a rule looks at labels,
 // who gave them is remembered as who gave it another rule.
-func (e *Service) relabeled(ctx context.Context, tx engine.Tx, may engine.Rights, before, m access.Machine) error {
+func (e *Service) relabeled(ctx context.Context, tx engine.Tx, may engine.Rights, before, m access.Machine,
+	details map[string]string,
+) error {
 	was, err := engine.GuardsOf(ctx, tx, before)
 	if err != nil {
 		return err
@@ -83,6 +87,7 @@ func (e *Service) relabeled(ctx context.Context, tx engine.Tx, may engine.Rights
 		if err := may.Require(rbac.PoliciesWrite, m.Resource); err != nil {
 			return err
 		}
+		details["guards"], details["guardsBefore"] = engine.Clip(guardText(guards)), engine.Clip(guardText(was))
 		networks := NetworkNames{R: tx, Tenant: m.Tenant}
 		inForce, err := networks.Guards(ctx, m)
 		if err != nil {
@@ -92,12 +97,44 @@ func (e *Service) relabeled(ctx context.Context, tx engine.Tx, may engine.Rights
 			return err
 		}
 	}
+	if err := rememberEasier(ctx, w, guards, policy.Easier(was, guards), m, may.Caller.Principal); err != nil {
+		return err
+	}
 	for _, p := range guards {
 		if err := e.looksAtLabels(ctx, w, p, m, may.Caller.Principal); err != nil {
 			return err
 		}
 	}
 	return w.Finish(ctx)
+}
+
+// mayLabel refuses a new machine with labels by which other policies guard it than without them, where the caller may
+// not write policies there.
+func mayLabel(ctx context.Context, r engine.Reader, may engine.Rights, m access.Machine) error {
+	plain, guards := m, engine.Guards{R: r}
+	plain.Labels = nil
+	was, err := guards.With(ctx, plain, access.Policy{})
+	if err != nil {
+		return err
+	}
+	is, err := guards.With(ctx, m, access.Policy{})
+	if err == nil && otherRules(was, is) {
+		err = may.Require(rbac.PoliciesWrite, m.Resource)
+	}
+	return err
+}
+
+// guardText names what guards a machine, and which ports.
+func guardText(guards []access.Policy) string {
+	var texts []string
+	for _, p := range guards {
+		var ports []string
+		for _, r := range p.Machines[0].Ports {
+			ports = append(ports, r.Ports.String()+"/"+string(r.Protocol))
+		}
+		texts = append(texts, p.Name+" ("+strings.Join(ports, ", ")+")")
+	}
+	return cmp.Or(strings.Join(texts, "; "), "nothing")
 }
 
 // otherRules reports whether what guards a machine is not what it was.

@@ -113,6 +113,9 @@ func (e *Service) AddMachine(ctx context.Context, c engine.Caller, in AddMachine
 			Labels:    maps.Clone(in.Labels),
 			Addresses: plainAddresses(in.Addresses), Agent: gateway.ID, CreatedAt: may.Now, Revision: 1,
 		}
+		if err := mayLabel(ctx, tx, may, m); err != nil {
+			return err
+		}
 		if err := saveNewMachine(ctx, tx, m, may.Actor(m.Tenant), gateway); err != nil {
 			return err
 		}

@@ -130,21 +130,66 @@ func saveEntry(ctx context.Context, w *engine.Work, was access.Policy, entry acc
 }
 
 // remember gives an entry with who loosened what the policies say of its machine, now or lately: also over a time at
-// which none of them named it.
+// which none of them named it, and where policies of scopes held for its ports before. Those that hold for ports that
+// the entry leaves to them remember it, too.
 func remember(ctx context.Context, w *engine.Work, old access.MachinePolicy, had bool, entry access.MachinePolicy,
 	by access.Actor,
 ) (access.MachinePolicy, error) {
+	m, err := w.Machine(ctx, entry.Machine)
+	if err != nil {
+		return entry, err
+	}
+	const its = access.PolicyID("its own")
+	own := func(p access.MachinePolicy) access.Policy {
+		return access.Policy{ID: its, Machines: []access.MachinePolicy{p}}
+	}
+	guards := engine.Guards{R: w.Tx}
+	before, how := access.Policy{}, []string(nil)
+	if had {
+		before, how = own(old), policy.Loosened(old, entry)
+	}
+	was, err := guards.With(ctx, m, before)
+	if err != nil {
+		return entry, err
+	}
+	is, err := guards.With(ctx, m, own(entry))
+	if err != nil {
+		return entry, err
+	}
 	if !had {
 		former, err := w.Tx.FormerEntry(ctx, entry.Machine)
-		if engine.IsKind(err, access.KindNotFound) {
-			return entry, nil
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			old, how = former, policy.Loosened(former, entry)
+		case !engine.IsKind(err, access.KindNotFound):
 			return entry, fmt.Errorf("read former entry: %w", err)
 		}
-		old = former
+		for _, p := range was {
+			old.Loosened = append(slices.Clip(old.Loosened), p.Machines[0].Loosened...)
+		}
 	}
-	return entry.Remember(old, by.ID, policy.Loosened(old, entry), w.Now), nil
+	easier := policy.Easier(was, is)
+	how = append(how, easier[its]...)
+	delete(easier, its)
+	if err := rememberEasier(ctx, w, is, easier, m, by.ID); err != nil {
+		return entry, err
+	}
+	return entry.Remember(old, by.ID, how, w.Now), nil
+}
+
+// rememberEasier remembers in policies of scopes who let them hold for ports of a machine that stricter ones held
+// before.
+func rememberEasier(ctx context.Context, w *engine.Work, is []access.Policy, easier map[access.PolicyID][]string,
+	m access.Machine, by access.PrincipalID,
+) error {
+	for _, p := range is {
+		if how := easier[p.ID]; len(how) > 0 && p.Reach != "" {
+			if err := rememberScope(ctx, w, p.Resource, by, append([]string{"for " + m.Name}, how...)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // applyPolicies gives the enforcement point of a machine a new state, and revokes the grants that what guards the

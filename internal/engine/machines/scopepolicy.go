@@ -134,7 +134,7 @@ func (e *Service) SetScopePolicy(ctx context.Context, c engine.Caller, in ScopeP
 			if err := may.Require(rbac.MachinesWrite, next.Scope); err != nil {
 				return err
 			}
-			was, err := alone(ctx, tx, next)
+			was, err := alone(ctx, tx, may, next)
 			if err != nil {
 				return err
 			}
@@ -207,24 +207,30 @@ func misplaced(code, field, message string) error {
 
 // alone returns what next is to replace, the zero policy where it is new, and refuses where another policy has its
 // name, its place in the order, or its scope.
-func alone(ctx context.Context, r engine.Reader, next access.ScopePolicy) (was access.ScopePolicy, err error) {
+func alone(ctx context.Context, r engine.Reader, may engine.Rights,
+	next access.ScopePolicy,
+) (was access.ScopePolicy, err error) {
 	all, err := r.ScopePolicies(ctx, next.Tenant)
 	if err != nil {
 		return was, fmt.Errorf("read policies of scopes: %w", err)
 	}
 	for _, p := range all {
+		name, at := p.Name, string(p.Scope)
+		if !may.May(rbac.PoliciesRead, p.Resource) {
+			name, at = "of a scope", "a scope that you may not see"
+		}
 		switch {
 		case p.Resource.Equal(next.Resource):
 			was = p
 		case strings.EqualFold(p.Name, next.Name):
 			return was, access.Fault(access.KindConflict, "policyNameTaken",
-				"there is a policy %q at %s already: choose another name, or delete that one first", p.Name, p.Scope)
+				"there is a policy %q at %s already: choose another name, or delete that one first", p.Name, at)
 		case len(next.Labels) > 0 && len(p.Labels) > 0 && p.Order == next.Order:
 			return was, access.Fault(access.KindConflict, "policyOrderTaken",
-				"the policy %q has the order %d already, and one must come first: choose another number", p.Name, p.Order)
+				"the policy %q has the order %d already, and one must come first: choose another number", name, p.Order)
 		case len(next.Labels) == 0 && len(p.Labels) == 0 && p.Scope.Equal(next.Scope):
 			return was, access.Fault(access.KindConflict, "scopeHasPolicy",
-				"the policy %q is that of %s already: change it, or give this one labels", p.Name, p.Scope)
+				"the policy %q is that of %s already: change it, or give this one labels", name, p.Scope)
 		}
 	}
 	if was.ID == "" && len(all) >= access.MaxScopePolicies {
@@ -266,6 +272,12 @@ func (e *Service) saveScope(ctx context.Context, w *engine.Work, was, next acces
 		Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource, Action: rbac.PoliciesWrite,
 		Details: details,
 	})
+	if was.ID != "" && (next.Order > was.Order || !maps.Equal(was.Labels, next.Labels) ||
+		access.Leaves(was.Rules.Ports, next.Rules.Ports)) {
+		if err := exposed(ctx, w, was, by.ID, "without the policy "+was.Name+" as it was before it"); err != nil {
+			return next, err
+		}
+	}
 	return next, e.applyScope(ctx, w, next, by, "the policy "+next.Name+" was changed")
 }
 
@@ -314,7 +326,7 @@ func (e *Service) DeleteScopePolicy(ctx context.Context, c engine.Caller, ref st
 			}
 			w := e.kernel.NewWork(tx, may.Now)
 			by := may.Actor(p.Tenant)
-			if err := exposed(ctx, w, p, by.ID); err != nil {
+			if err := exposed(ctx, w, p, by.ID, "without the policy "+p.Name+" before it"); err != nil {
 				return err
 			}
 			w.Event(access.Event{
@@ -325,20 +337,42 @@ func (e *Service) DeleteScopePolicy(ctx context.Context, c engine.Caller, ref st
 		})
 }
 
-// exposed remembers, in each policy that counts where a deleted one came before it, who deleted that, if it allows
-// more.
-func exposed(ctx context.Context, w *engine.Work, deleted access.ScopePolicy, by access.PrincipalID) error {
+// ForgetScopes deletes the policies of a scope that goes away, and of all within it, with its machines.
+func ForgetScopes(ctx context.Context, w *engine.Work, tenant access.TenantID, scope access.ResourceID,
+	by access.Actor,
+) error {
+	all, err := w.Tx.ScopePolicies(ctx, tenant)
+	if err != nil {
+		return fmt.Errorf("read policies of scopes: %w", err)
+	}
+	for _, p := range all {
+		if !p.Scope.Within(scope) {
+			continue
+		}
+		if err := w.Tx.DeleteScopePolicy(ctx, p.ID, p.Revision); err != nil {
+			return fmt.Errorf("delete policy: %w", err)
+		}
+		w.Event(access.Event{
+			Kind: access.PolicyDeleted, Actor: by, Tenant: p.Tenant, Scope: p.Resource, Action: rbac.PoliciesDelete,
+			Details: map[string]string{"name": p.Name, "reach": p.Reach()},
+		})
+	}
+	return nil
+}
+
+// exposed remembers, in each policy that may count now where another came before it, who took that away or let it step
+// back, if it allows more.
+func exposed(ctx context.Context, w *engine.Work, deleted access.ScopePolicy, by access.PrincipalID, how string) error {
 	all, err := w.Tx.ScopePolicies(ctx, deleted.Tenant)
 	if err != nil {
 		return fmt.Errorf("read policies of scopes: %w", err)
 	}
 	for _, p := range all {
-		if p.Rank() < deleted.Rank() || !p.Scope.Within(deleted.Scope) && !deleted.Scope.Within(p.Scope) ||
+		if p.ID == deleted.ID || p.Rank() < deleted.Rank() || !p.Scope.Within(deleted.Scope) && !deleted.Scope.Within(p.Scope) ||
 			len(policy.Loosened(deleted.Rules, p.Rules)) == 0 {
 			continue
 		}
-		how := []string{"without the policy " + deleted.Name + " before it"}
-		if err := rememberScope(ctx, w, p.Resource, by, how); err != nil {
+		if err := rememberScope(ctx, w, p.Resource, by, []string{how}); err != nil {
 			return err
 		}
 	}

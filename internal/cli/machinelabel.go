@@ -1,6 +1,11 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,11 +14,13 @@ import (
 )
 
 func (a *app) machineLabelCommand() *cobra.Command {
-	return &cobra.Command{
+	var yes bool
+	c := &cobra.Command{
 		Use:   "label MACHINE NAME=VALUE… [NAME-…]",
 		Short: "Set or remove labels of a machine",
-		Long: `Set labels of a machine; NAME- removes one. Requests select machines by label, and conditions of approval rules can
-use labels.`,
+		Long: `Set labels of a machine; NAME- removes one. Requests select machines by label, conditions of approval rules can
+use labels, and scope policies reach machines by them. If a scope policy would no longer reach the machine, or would
+reach it from then on, the command first says so and asks for confirmation; --yes confirms in advance.`,
 		Example: "  postern machine label web-1 env=prod role=web\n  postern machine label web-1 role-",
 		Args:    takes(2, -1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -31,6 +38,11 @@ use labels.`,
 			if err != nil {
 				return err
 			}
+			if !yes { // who confirmed in advance need not be told
+				if err := a.confirmLabels(c.Context(), cl, args[0], in); err != nil {
+					return err
+				}
+			}
 			m, err := cl.LabelMachine(c.Context(), args[0], in)
 			if err != nil {
 				return err
@@ -38,4 +50,60 @@ use labels.`,
 			return printItem(a, m, machineColumns())
 		},
 	}
+	yesFlag(c, &yes)
+	return c
+}
+
+// confirmLabels has a person agree where labels bring a machine under other scope policies, as far as they may see
+// those.
+func (a *app) confirmLabels(ctx context.Context, cl *api.Client, machine string, change api.LabelChange) error {
+	policies, err := api.All(cl.ScopePolicies(ctx))
+	if problem, refused := errors.AsType[*api.Problem](err); refused && problem.Status == http.StatusForbidden {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	policies = slices.DeleteFunc(policies, func(p api.ScopePolicy) bool { return len(p.Labels) == 0 })
+	if len(policies) == 0 {
+		return nil
+	}
+	m, err := cl.Machine(ctx, machine)
+	if err != nil {
+		return err
+	}
+	after := maps.Clone(m.Labels)
+	if after == nil {
+		after = map[string]string{}
+	}
+	for _, name := range change.Remove {
+		delete(after, name)
+	}
+	maps.Copy(after, change.Set)
+	var lines []string
+	for _, p := range policies {
+		switch was, is := reachedBy(p, m, m.Labels), reachedBy(p, m, after); {
+		case was && !is:
+			lines = append(lines, "  - the scope policy "+p.Name+" no longer reaches it: where no other policy guards "+
+				ports(p.Ports)+", they are then open to everyone unless another firewall closes them")
+		case is && !was:
+			lines = append(lines, "  - the scope policy "+p.Name+" reaches it from then on, and applies to "+ports(p.Ports)+
+				" before policies of a higher order, of its resource group and of its subscription")
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	lines = append(lines, "  - open grants that are then outside of their limits are revoked")
+	return a.confirm(false, append([]string{"The labels change what guards " + m.Name + ":"}, lines...)...)
+}
+
+// reachedBy reports whether a scope policy reaches a machine with labels.
+func reachedBy(p api.ScopePolicy, m api.Machine, labels map[string]string) bool {
+	for name, value := range p.Labels {
+		if has, ok := labels[name]; !ok || has != value {
+			return false
+		}
+	}
+	return strings.HasPrefix(strings.ToLower(m.Resource), strings.ToLower(p.Scope)+"/")
 }

@@ -188,6 +188,10 @@ func (a *app) confirmScope(ctx context.Context, cl *api.Client, name string, wil
 	if len(rest) > 0 {
 		lines = append(append(lines, "Settings of "+name+" that will be lost:"), rest...)
 	}
+	if was.Order != will.Order && was.Order != 0 {
+		lines = append(lines, fmt.Sprintf("The order of %s changes from %d to %d: where policies with labels reach the same "+
+			"machine, another one may apply first.", name, was.Order, will.Order))
+	}
 	return was.Revision, a.agree(yes, lines)
 }
 

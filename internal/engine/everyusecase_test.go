@@ -12,8 +12,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// TestEveryUseCaseRefusesWhoHasNoRole finds every use case by reflection, so that a new one is called as well: as nobody
-// at all, and as somebody without a role, with the name of a machine for each text and zero for the rest. Nothing may
+// TestEveryUseCaseRefusesWhoHasNoRole finds every use case by reflection, so that a new one is called as well: as
+// nobody at all, and as somebody without a role, with the name of a machine for each text and zero for the rest. Nothing may
 // change, and whatever does not refuse both is in openUseCases with what bounds it.
 func TestEveryUseCaseRefusesWhoHasNoRole(t *testing.T) {
 	t.Parallel()
@@ -75,7 +75,7 @@ func callWith(ctx context.Context, method reflect.Value, c engine.Caller) error 
 	if len(out) == 0 {
 		return nil
 	}
-	err, _ := out[len(out)-1].Interface().(error)
+	err, _ := reflect.TypeAssert[error](out[len(out)-1])
 	return err
 }
 

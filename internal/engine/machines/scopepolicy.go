@@ -362,7 +362,9 @@ func ForgetScopes(ctx context.Context, w *engine.Work, tenant access.TenantID, s
 
 // exposed remembers, in each policy that may count now where another came before it, who took that away or let it step
 // back, if it allows more.
-func exposed(ctx context.Context, w *engine.Work, deleted access.ScopePolicy, by access.PrincipalID, how string) error {
+func exposed(ctx context.Context, w *engine.Work, deleted access.ScopePolicy, by access.PrincipalID,
+	how string,
+) error {
 	all, err := w.Tx.ScopePolicies(ctx, deleted.Tenant)
 	if err != nil {
 		return fmt.Errorf("read policies of scopes: %w", err)

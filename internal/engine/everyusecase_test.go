@@ -13,8 +13,8 @@ import (
 )
 
 // TestEveryUseCaseRefusesWhoHasNoRole finds every use case by reflection, so that a new one is called as well: as
-// nobody at all, and as somebody without a role, with the name of a machine for each text and zero for the rest. Nothing may
-// change, and whatever does not refuse both is in openUseCases with what bounds it.
+// nobody at all, and as somebody without a role, with the name of a machine for each text and zero for the rest.
+// Nothing may change, and whatever does not refuse both is in openUseCases with what bounds it.
 func TestEveryUseCaseRefusesWhoHasNoRole(t *testing.T) {
 	t.Parallel()
 	w, _, _, _ := stage(t)

@@ -370,7 +370,8 @@ func exposed(ctx context.Context, w *engine.Work, deleted access.ScopePolicy, by
 		return fmt.Errorf("read policies of scopes: %w", err)
 	}
 	for _, p := range all {
-		if p.ID == deleted.ID || p.Rank() < deleted.Rank() || !p.Scope.Within(deleted.Scope) && !deleted.Scope.Within(p.Scope) ||
+		if p.ID == deleted.ID || p.Rank() < deleted.Rank() ||
+			!p.Scope.Within(deleted.Scope) && !deleted.Scope.Within(p.Scope) ||
 			len(policy.Loosened(deleted.Rules, p.Rules)) == 0 {
 			continue
 		}

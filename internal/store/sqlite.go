@@ -11,7 +11,8 @@ import (
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/postern-dev/postern/internal/core/audit"
 )
@@ -43,11 +44,25 @@ func openSQLite(ctx context.Context, path string) (backend, error) {
 	if err := ownFile(path); err != nil {
 		return nil, err
 	}
-	b := &sqliteBackend{path: path, readers: make(chan *sqliteConn, sqliteReaders), closed: make(chan struct{})}
-	if err := b.connect(ctx, path); err != nil {
-		return nil, errors.Join(err, b.close())
+	// While another process opens or closes the file, SQLite may answer at once that it is busy, and waits for nothing.
+	const attempts = 4
+	for attempt := 1; ; attempt++ {
+		b := &sqliteBackend{path: path, readers: make(chan *sqliteConn, sqliteReaders), closed: make(chan struct{})}
+		err := b.connect(ctx, path)
+		if err == nil {
+			return b, nil
+		}
+		closed := b.close()
+		fault, ok := errors.AsType[*sqlite.Error](err)
+		if !ok || fault.Code()&0xff != sqlite3.SQLITE_BUSY || attempt == attempts {
+			return nil, errors.Join(err, closed)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(err, ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
-	return b, nil
 }
 
 // ownFile makes the file where it is missing, and its owner the only one who can read it. SQLite gives the files beside

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/postern-dev/postern/api"
@@ -30,6 +31,19 @@ func readText(path string) ([]byte, error) {
 type document struct {
 	name string
 	root yaml.Node
+}
+
+// readFileFlag reads the document that --file of a command names.
+func readFileFlag(c *cobra.Command, file string, out any) (document, error) {
+	data, err := readText(file)
+	if err != nil {
+		return document{}, usage(c, "--file: %s", err)
+	}
+	where, err := readDocument(file, data, out)
+	if err != nil {
+		return where, usage(c, "--file: %s", err)
+	}
+	return where, nil
 }
 
 // readDocument decodes a file into what out points at, by the names that its type has in JSON. What there is no name

@@ -131,14 +131,8 @@ func (a *app) terms(c *cobra.Command, t termsFlags) (whole api.Eligibility, wher
 				return whole, document{}, usage(c, "--file contains all settings; omit --%s", other)
 			}
 		}
-		data, err := readText(t.file)
-		if err != nil {
-			return whole, document{}, usage(c, "--file: %s", err)
-		}
-		if where, err = readDocument(t.file, data, &whole); err != nil {
-			return whole, where, usage(c, "--file: %s", err)
-		}
-		return whole, where, nil
+		where, err = readFileFlag(c, t.file, &whole)
+		return whole, where, err
 	}
 	most, err := parseDuration(t.longest)
 	if err != nil {

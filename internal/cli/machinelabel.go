@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
 )
 
 func (a *app) machineLabelCommand() *cobra.Command {
@@ -80,12 +81,15 @@ func (a *app) confirmLabels(ctx context.Context, cl *api.Client, machine string,
 		delete(after, name)
 	}
 	maps.Copy(after, change.Set)
+	at := func(labels map[string]string) access.Machine {
+		return access.Machine{Resource: access.ResourceID(m.Resource), Labels: labels}
+	}
 	var lines []string
 	for _, p := range policies {
-		switch was, is := reachedBy(p, m, m.Labels), reachedBy(p, m, after); {
+		reach := access.ScopePolicy{Scope: access.ResourceID(p.Scope), Labels: p.Labels}
+		switch was, is := reach.Reaches(at(m.Labels)), reach.Reaches(at(after)); {
 		case was && !is:
-			lines = append(lines, "  - the scope policy "+p.Name+" no longer reaches it: where no other policy guards "+
-				ports(p.Ports)+", they are then open to everyone unless another firewall closes them")
+			lines = append(lines, "  - the scope policy "+p.Name+" no longer reaches it: "+unguardedText(p.Ports))
 		case is && !was:
 			lines = append(lines, "  - the scope policy "+p.Name+" reaches it from then on, and applies to "+ports(p.Ports)+
 				" before policies of a higher order, of its resource group and of its subscription")
@@ -96,14 +100,4 @@ func (a *app) confirmLabels(ctx context.Context, cl *api.Client, machine string,
 	}
 	lines = append(lines, "  - open grants that are then outside of their limits are revoked")
 	return a.confirm(false, append([]string{"The labels change what guards " + m.Name + ":"}, lines...)...)
-}
-
-// reachedBy reports whether a scope policy reaches a machine with labels.
-func reachedBy(p api.ScopePolicy, m api.Machine, labels map[string]string) bool {
-	for name, value := range p.Labels {
-		if has, ok := labels[name]; !ok || has != value {
-			return false
-		}
-	}
-	return strings.HasPrefix(strings.ToLower(m.Resource), strings.ToLower(p.Scope)+"/")
 }

@@ -78,7 +78,7 @@ func (a *app) policyScopeSetCommand() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "set SCOPE-POLICY [--resource-group GROUP | --subscription SUBSCRIPTION] [--label NAME=VALUE --order N]…",
-		Short: "Guard the machines of a resource group, a subscription or labels",
+		Short: "Guard many machines with one policy",
 		Long: `Guard ports of every machine of a resource group or a subscription, including machines that enroll later. With
 --label, only those machines that have all the labels; --order then says which of several such policies applies first,
 the lowest number. Replaces the policy of that name. Without --port, the recommended management ports are guarded: 22,
@@ -96,13 +96,9 @@ and asks for confirmation; --yes confirms in advance. Open grants outside of the
 				if err := settings.alone(c, "resource-group", "subscription", "label", "order"); err != nil {
 					return err
 				}
-				data, err := readText(settings.file)
-				if err != nil {
-					return usage(c, "--file: %s", err)
-				}
 				var view api.ScopePolicy
-				if where, err = readDocument(settings.file, data, &view); err != nil {
-					return usage(c, "--file: %s", err)
+				if where, err = readFileFlag(c, settings.file, &view); err != nil {
+					return err
 				}
 				in = api.NewScopePolicy{
 					MachinePolicy: view.MachinePolicy, ResourceGroup: view.ResourceGroup, Labels: view.Labels,
@@ -178,7 +174,7 @@ func (a *app) confirmScope(ctx context.Context, cl *api.Client, name string, wil
 	var lines []string
 	if gone := dropped(was.Ports, will.Ports); len(gone) > 0 {
 		lines = append(lines, fmt.Sprintf("No longer guarding %s of %s:", ports(gone), count(was.Machines, "machine")),
-			"  - where no other policy guards them, they are then open to everyone unless another firewall closes them")
+			"  - "+unguardedText(gone))
 	}
 	rest := lost(was.MachinePolicy, will.MachinePolicy)
 	if !maps.Equal(was.Labels, will.Labels) {
@@ -193,6 +189,12 @@ func (a *app) confirmScope(ctx context.Context, cl *api.Client, name string, wil
 			"machine, another one may apply first.", name, was.Order, will.Order))
 	}
 	return was.Revision, a.agree(yes, lines)
+}
+
+// unguardedText says what becomes of ports that a scope policy no longer guards.
+func unguardedText(gone []api.PortRule) string {
+	return "where no other policy guards " + ports(gone) + ", anyone can connect at any time, unless another firewall " +
+		"prevents it"
 }
 
 func (a *app) policyScopeDeleteCommand() *cobra.Command {
@@ -213,8 +215,7 @@ confirmation; --yes confirms in advance.`,
 			err = a.confirm(yes,
 				fmt.Sprintf("Deleting the policy %s, which reaches %s by %s:", p.Name, count(p.Machines, "machine"),
 					p.Reach),
-				"  - where no other policy guards them, "+ports(p.Ports)+" are then open to everyone, at any time, "+
-					"unless another firewall closes them",
+				"  - "+unguardedText(p.Ports),
 				"  - open grants that no other policy allows are revoked")
 			if err != nil {
 				return "", err

@@ -113,15 +113,11 @@ and asks for confirmation; --yes confirms in advance. To guard many machines at 
 				if err := settings.alone(c); err != nil {
 					return err
 				}
-				data, err := readText(settings.file)
-				if err != nil {
-					return usage(c, "--file: %s", err)
-				}
 				// What policy show prints may be given back: a revision in it makes sure that nobody changed it in
 				// between.
 				var view api.MachinePolicyView
-				if where, err = readDocument(settings.file, data, &view); err != nil {
-					return usage(c, "--file: %s", err)
+				if where, err = readFileFlag(c, settings.file, &view); err != nil {
+					return err
 				}
 				in, revision = view.MachinePolicy, view.Revision
 			} else if in, err = settings.read(c); err != nil {

@@ -53,7 +53,7 @@ func PolicyOf(ctx context.Context, r Reader, tenant access.TenantID, id access.P
 	}
 	for _, s := range scopes {
 		if s.ID == id {
-			return access.Policy{ID: s.ID, Resource: s.Resource, Tenant: s.Tenant, Name: s.Name}, nil
+			return s.Head(), nil
 		}
 	}
 	return p, err
@@ -66,7 +66,7 @@ func PolicyAt(ctx context.Context, r Reader, id access.ResourceID) (access.Polic
 		return p, err
 	}
 	s, err := r.ScopePolicy(ctx, id)
-	return access.Policy{ID: s.ID, Resource: s.Resource, Tenant: s.Tenant, Name: s.Name}, err
+	return s.Head(), err
 }
 
 // Guarding returns the policy that holds for ports of a machine, with what it says of that machine alone: see

@@ -9,7 +9,10 @@ import (
 // ScopePolicyReader is the part of a Reader that policies of scopes need. What is not found is access.KindNotFound.
 type ScopePolicyReader interface {
 	ScopePolicy(ctx context.Context, id access.ResourceID) (access.ScopePolicy, error)
-	ScopePolicies(ctx context.Context, tenant access.TenantID) ([]access.ScopePolicy, error) // all, by id
+	// ScopePolicies returns all of a tenant, by id. They are shared: nobody changes them, or their order.
+	ScopePolicies(ctx context.Context, tenant access.TenantID) ([]access.ScopePolicy, error)
+	// MachinesReached counts the machines that a policy reaches, whether or not another one comes before it there.
+	MachinesReached(ctx context.Context, id access.PolicyID) (int, error)
 }
 
 // ScopePolicyWriter writes them.

@@ -211,6 +211,33 @@ func TestAPolicyOfAScopeClosesWhatIsTooManyAtOnce(t *testing.T) {
 	}
 }
 
+// TestWhoListsPoliciesOfScopesLeavesThemInOrder holds that what the store shares stays as it is: lists are by another
+// order than the store's.
+func TestWhoListsPoliciesOfScopesLeavesThemInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.scopePolicy(machines.ScopePolicyInput{Name: "all", Rules: portsFor(time.Hour, 22)})
+	w.scopePolicy(machines.ScopePolicyInput{
+		Name: "prod", Labels: map[string]string{"env": "prod"}, Order: 1, Rules: portsFor(time.Hour, 22),
+	})
+	for range 2 { // the second is what the store keeps
+		list := must(w.Machines.ScopePolicies(w.ctx, w.admin))(t)
+		if len(list) != 2 || list[0].Policy.Name != "prod" {
+			t.Fatalf("they are listed as %+v", list)
+		}
+		err := w.store.View(w.ctx, func(r engine.Reader) error {
+			kept, err := r.ScopePolicies(w.ctx, w.admin.Tenant)
+			if err == nil && kept[0].Name != "all" {
+				t.Errorf("the store has %s first", kept[0].Name)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestAPolicyOfAScopeIsOneOfItsKind holds what may not stand beside one another, and who may write one.
 func TestAPolicyOfAScopeIsOneOfItsKind(t *testing.T) {
 	t.Parallel()

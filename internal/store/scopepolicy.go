@@ -39,11 +39,12 @@ const (
 		"select m.agent from machines m where " + withinAgents + ")"
 	selectAgentsWithin = "select distinct m.agent from machines m where " + withinAgents + everyRow
 	withinAgents       = "m.tenant = $1 and m.agent is not null and m.resource_key >= $2 and m.resource_key < $3"
-	// reached is that a policy of a scope reaches the machine m. A label stands in the JSON of its labels as a pair,
+	// reaches is that the policy s of a scope reaches the machine m. A label stands in the JSON of its labels as a pair,
 	// and nowhere inside a name or a value, where quotes are escaped; replace, unlike like, minds the case.
-	reached = `exists (select 1 from scope_policies s where s.tenant = m.tenant and m.resource_key >= s.scope_key || '/'
-and m.resource_key < s.scope_key || '0' and not exists (select 1 from scope_policy_labels p where p.policy = s.id
-and replace(m.labels, p.pair, '') = m.labels))`
+	reaches = `s.tenant = m.tenant and m.resource_key >= s.scope_key || '/' and m.resource_key < s.scope_key || '0'
+and not exists (select 1 from scope_policy_labels p where p.policy = s.id and replace(m.labels, p.pair, '') = m.labels)`
+	reached      = "exists (select 1 from scope_policies s where " + reaches + ")"
+	countReached = "select count(*) from scope_policies s join machines m on " + reaches + " where s.id = $1 limit 1"
 )
 
 // ScopePolicy implements engine.ScopePolicyReader.
@@ -67,6 +68,12 @@ func (r *reader) ScopePolicies(ctx context.Context, tenant access.TenantID) ([]a
 		r.scopes.keep(now.scopes, tenant, list)
 	}
 	return list, err
+}
+
+// MachinesReached implements engine.ScopePolicyReader.
+func (r *reader) MachinesReached(ctx context.Context, id access.PolicyID) (int, error) {
+	n, err := one(ctx, r.q, "policy", scanNumber, countReached, string(id))
+	return int(n), err
 }
 
 // scopeCache keeps the policies of scopes from one transaction to the next, since each change of access looks at them.

@@ -77,6 +77,19 @@ func TestTheDatabaseAndTheCoreAgreeOnWhatAPolicyReaches(t *testing.T) {
 					want++
 				}
 			}
+			reached := 0
+			for _, m := range all {
+				if p.Reaches(m) {
+					reached++
+				}
+			}
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				got, err := r.MachinesReached(ctx, p.ID)
+				if got != reached {
+					t.Errorf("a policy of %q for %v reaches %d machines, want %d", p.Scope, pairs, got, reached)
+				}
+				return err
+			})
 			if got := count(); got != want {
 				t.Errorf("with a policy of %q for %v the database counts %d, want %d", p.Scope, pairs, got, want)
 			}

@@ -1,7 +1,9 @@
 package access
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -82,6 +84,15 @@ type Machine struct {
 // Subscription gives the subscription that the machine lies in.
 func (m Machine) Subscription() SubscriptionID {
 	return SubscriptionID(m.Resource.Segment("subscriptions"))
+}
+
+// LabelText writes labels as "env=prod,role=web", by name.
+func LabelText(labels map[string]string) string {
+	pairs := make([]string, 0, len(labels))
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		pairs = append(pairs, name+"="+labels[name])
+	}
+	return strings.Join(pairs, ",")
 }
 
 // ResourceGroup gives the name of the resource group that the machine lies in.

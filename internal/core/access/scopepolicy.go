@@ -2,9 +2,7 @@ package access
 
 import (
 	"cmp"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -55,11 +53,7 @@ func (p ScopePolicy) Reaches(m Machine) bool {
 // subscription".
 func (p ScopePolicy) Reach() string {
 	if len(p.Labels) > 0 {
-		pairs := make([]string, 0, len(p.Labels))
-		for _, name := range slices.Sorted(maps.Keys(p.Labels)) {
-			pairs = append(pairs, name+"="+p.Labels[name])
-		}
-		return "label " + strings.Join(pairs, ",")
+		return "label " + LabelText(p.Labels)
 	}
 	if group := p.Scope.Segment("resourceGroups"); group != "" {
 		return "resource group " + group
@@ -80,14 +74,20 @@ func (p ScopePolicy) Rank() int {
 	}
 }
 
+// Head returns the policy as one that says nothing of a machine.
+func (p ScopePolicy) Head() Policy {
+	return Policy{
+		ID: p.ID, Resource: p.Resource, Tenant: p.Tenant, Name: p.Name, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+		Revision: p.Revision, Reach: p.Reach(),
+	}
+}
+
 // guard returns the policy as what guards m.
 func (p ScopePolicy) guard(m MachineID) Policy {
-	entry := p.Rules
+	guard, entry := p.Head(), p.Rules
 	entry.Machine = m
-	return Policy{
-		ID: p.ID, Resource: p.Resource, Tenant: p.Tenant, Name: p.Name, Machines: []MachinePolicy{entry},
-		CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, Revision: p.Revision, Reach: p.Reach(),
-	}
+	guard.Machines = []MachinePolicy{entry}
+	return guard
 }
 
 // Guards returns what guards m, each policy with what it says of m alone: own, the policy that names it (the zero

@@ -45,8 +45,8 @@ func (e *Service) LabelMachine(ctx context.Context, c engine.Caller, ref string,
 				return fmt.Errorf("save machine: %w", err)
 			}
 			details := map[string]string{
-				"labels": engine.Clip(labelText(m.Labels)),
-				"before": engine.Clip(labelText(before.Labels)),
+				"labels": engine.Clip(access.LabelText(m.Labels)),
+				"before": engine.Clip(access.LabelText(before.Labels)),
 			}
 			if err := e.relabeled(ctx, tx, may, before, m, details); err != nil {
 				return err
@@ -73,24 +73,24 @@ func (e *Service) LabelMachine(ctx context.Context, c engine.Caller, ref string,
 func (e *Service) relabeled(ctx context.Context, tx engine.Tx, may engine.Rights, before, m access.Machine,
 	details map[string]string,
 ) error {
-	was, err := engine.GuardsOf(ctx, tx, before)
+	networks := NetworkNames{R: tx, Tenant: m.Tenant}
+	was, err := networks.GuardsAsNamed(ctx, before)
 	if err != nil {
 		return err
 	}
-	guards, err := engine.GuardsOf(ctx, tx, m)
+	guards, err := networks.GuardsAsNamed(ctx, m)
 	if err != nil {
 		return err
 	}
 	w := e.kernel.NewWork(tx, may.Now)
 	w.Machines[m.ID] = m
-	if other := otherRules(was, guards); other {
+	if otherRules(was, guards) {
 		if err := may.Require(rbac.PoliciesWrite, m.Resource); err != nil {
 			return err
 		}
 		details["guards"], details["guardsBefore"] = engine.Clip(guardText(guards)), engine.Clip(guardText(was))
-		networks := NetworkNames{R: tx, Tenant: m.Tenant}
-		inForce, err := networks.Guards(ctx, m)
-		if err != nil {
+		inForce := slices.Clone(guards)
+		if err := networks.resolve(ctx, inForce); err != nil {
 			return err
 		}
 		if err := applyPolicies(ctx, w, inForce, m, may.Actor(m.Tenant), "the machine has other labels"); err != nil {
@@ -190,12 +190,4 @@ func checkLabels(os string, labels map[string]string) error {
 		}
 	}
 	return nil
-}
-
-func labelText(labels map[string]string) string {
-	var pairs []string
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		pairs = append(pairs, name+"="+labels[name])
-	}
-	return strings.Join(pairs, ",")
 }

@@ -139,7 +139,6 @@ func remember(ctx context.Context, w *engine.Work, old access.MachinePolicy, had
 	if err != nil {
 		return entry, err
 	}
-	const its = access.PolicyID("its own")
 	own := func(p access.MachinePolicy) access.Policy {
 		return access.Policy{ID: its, Machines: []access.MachinePolicy{p}}
 	}
@@ -176,6 +175,9 @@ func remember(ctx context.Context, w *engine.Work, old access.MachinePolicy, had
 	}
 	return entry.Remember(old, by.ID, how, w.Now), nil
 }
+
+// its stands for the policy that names a machine, where what guards that before and after a change is compared.
+const its = access.PolicyID("its own")
 
 // rememberEasier remembers in policies of scopes who let them hold for ports of a machine that stricter ones held
 // before.
@@ -218,18 +220,16 @@ func unguard(ctx context.Context, w *engine.Work, was access.MachinePolicy, by a
 		return err
 	}
 	networks := NetworkNames{R: w.Tx, Tenant: m.Tenant, guards: engine.Guards{R: w.Tx}}
+	before, err := networks.guards.With(ctx, m, access.Policy{ID: its, Machines: []access.MachinePolicy{was}})
+	if err != nil {
+		return err
+	}
 	guards, err := networks.guards.With(ctx, m, access.Policy{})
 	if err != nil {
 		return err
 	}
-	for _, p := range guards {
-		if len(policy.Loosened(was, p.Machines[0])) == 0 {
-			continue
-		}
-		how := []string{"no policy of " + m.Name + " alone any more"}
-		if err := rememberScope(ctx, w, p.Resource, by.ID, how); err != nil {
-			return err
-		}
+	if err := rememberEasier(ctx, w, guards, policy.Easier(before, guards), m, by.ID); err != nil {
+		return err
 	}
 	if err := networks.resolve(ctx, guards); err != nil {
 		return err

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
@@ -39,22 +37,19 @@ func (e *Service) ScopePolicies(ctx context.Context, c engine.Caller) (list []Sc
 			if _, err := may.Anywhere(rbac.PoliciesRead); err != nil {
 				return err
 			}
-			for _, tenant := range append([]access.TenantID{c.Tenant}, may.Beside()...) {
-				all, err := r.ScopePolicies(ctx, tenant)
+			all, err := scopePoliciesNear(ctx, r, may)
+			if err != nil {
+				return err
+			}
+			for _, p := range all {
+				if !may.May(rbac.PoliciesRead, p.Resource) {
+					continue
+				}
+				d, err := describeScope(ctx, r, may, p)
 				if err != nil {
-					return fmt.Errorf("read policies of scopes: %w", err)
+					return err
 				}
-				slices.SortStableFunc(all, func(a, b access.ScopePolicy) int { return a.Rank() - b.Rank() })
-				for _, p := range all {
-					if !may.May(rbac.PoliciesRead, p.Resource) {
-						continue
-					}
-					d, err := describeScope(ctx, r, may, p)
-					if err != nil {
-						return err
-					}
-					list = append(list, d)
-				}
+				list = append(list, d)
 			}
 			return nil
 		})
@@ -78,15 +73,29 @@ func (e *Service) ScopePolicy(ctx context.Context, c engine.Caller, ref string) 
 func describeScope(ctx context.Context, r engine.Reader, may engine.Rights,
 	p access.ScopePolicy,
 ) (ScopePolicyDetail, error) {
-	counts, err := r.MachineCounts(ctx, engine.MachineFilter{Tenant: p.Tenant, Scope: p.Scope, Labels: p.Labels})
 	d := ScopePolicyDetail{Policy: p}
-	for _, n := range counts {
-		d.Machines += n
-	}
-	if !may.ReadsRules(access.Policy{Tenant: p.Tenant, Resource: p.Resource}) {
+	if !may.ReadsRules(p.Head()) {
 		d.Policy.Rules = engine.UnnamedEntry(p.Rules)
 	}
-	return d, err
+	var err error
+	if d.Machines, err = r.MachinesReached(ctx, p.ID); err != nil {
+		return d, fmt.Errorf("count machines: %w", err)
+	}
+	return d, nil
+}
+
+// scopePoliciesNear returns the policies of scopes of the caller's tenant, and of those where they are a guest, each in
+// the order in which they count; whether the caller may see them is not looked at.
+func scopePoliciesNear(ctx context.Context, r engine.Reader, may engine.Rights) (near []access.ScopePolicy, err error) {
+	for _, tenant := range append([]access.TenantID{may.Caller.Tenant}, may.Beside()...) {
+		all, err := r.ScopePolicies(ctx, tenant)
+		if err != nil {
+			return nil, fmt.Errorf("read policies of scopes: %w", err)
+		}
+		near = append(near, slices.SortedStableFunc(slices.Values(all),
+			func(a, b access.ScopePolicy) int { return a.Rank() - b.Rank() })...)
+	}
+	return near, nil
 }
 
 // findScopePolicy finds a policy by its name or resource id, where the caller may do the action. One that the caller
@@ -96,20 +105,18 @@ func findScopePolicy(ctx context.Context, r engine.Reader, may engine.Rights, re
 	if _, err := may.Anywhere(action, rbac.PoliciesRead); err != nil {
 		return access.ScopePolicy{}, err
 	}
-	for _, tenant := range append([]access.TenantID{may.Caller.Tenant}, may.Beside()...) {
-		all, err := r.ScopePolicies(ctx, tenant)
-		if err != nil {
-			return access.ScopePolicy{}, fmt.Errorf("read policies of scopes: %w", err)
-		}
-		for _, p := range all {
-			if (strings.EqualFold(p.Name, ref) || strings.EqualFold(string(p.Resource), ref)) &&
-				(may.May(rbac.PoliciesRead, p.Resource) || may.May(action, p.Resource)) {
-				return p, may.Require(action, p.Resource)
-			}
+	near, err := scopePoliciesNear(ctx, r, may)
+	if err != nil {
+		return access.ScopePolicy{}, err
+	}
+	for _, p := range near {
+		if (strings.EqualFold(p.Name, ref) || strings.EqualFold(string(p.Resource), ref)) &&
+			(may.May(rbac.PoliciesRead, p.Resource) || may.May(action, p.Resource)) {
+			return p, may.Require(action, p.Resource)
 		}
 	}
 	return access.ScopePolicy{}, access.Fault(access.KindNotFound, "unknownPolicy",
-		"there is no policy %q of a scope that you may see", engine.Clip(ref))
+		"there is no scope policy %q that you may see", engine.Clip(ref))
 }
 
 // SetScopePolicy makes a policy of a scope, or replaces what it says. With ifRevision it fails with a conflict unless
@@ -215,9 +222,9 @@ func alone(ctx context.Context, r engine.Reader, may engine.Rights,
 		return was, fmt.Errorf("read policies of scopes: %w", err)
 	}
 	for _, p := range all {
-		name, at := p.Name, string(p.Scope)
+		it, at := fmt.Sprintf("the policy %q", p.Name), string(p.Scope)
 		if !may.May(rbac.PoliciesRead, p.Resource) {
-			name, at = "of a scope", "a scope that you may not see"
+			it, at = "a policy that you may not see", "another scope"
 		}
 		switch {
 		case p.Resource.Equal(next.Resource):
@@ -227,85 +234,17 @@ func alone(ctx context.Context, r engine.Reader, may engine.Rights,
 				"there is a policy %q at %s already: choose another name, or delete that one first", p.Name, at)
 		case len(next.Labels) > 0 && len(p.Labels) > 0 && p.Order == next.Order:
 			return was, access.Fault(access.KindConflict, "policyOrderTaken",
-				"the policy %q has the order %d already, and one must come first: choose another number", name, p.Order)
+				"%s has the order %d already, and one must come first: choose another number", it, p.Order)
 		case len(next.Labels) == 0 && len(p.Labels) == 0 && p.Scope.Equal(next.Scope):
 			return was, access.Fault(access.KindConflict, "scopeHasPolicy",
-				"the policy %q is that of %s already: change it, or give this one labels", name, p.Scope)
+				"%s is that of %s already: change it, or give this one labels", it, p.Scope)
 		}
 	}
 	if was.ID == "" && len(all) >= access.MaxScopePolicies {
 		return was, access.Fault(access.KindConflict, "tooManyPolicies",
-			"there are %d policies of scopes, the most that are allowed: delete one first", len(all))
+			"there are %d scope policies, the most that are allowed: delete one first", len(all))
 	}
 	return was, nil
-}
-
-// saveScope saves next over was, tells the agents, and revokes what is not allowed any more.
-func (e *Service) saveScope(ctx context.Context, w *engine.Work, was, next access.ScopePolicy,
-	by access.Actor,
-) (access.ScopePolicy, error) {
-	next.ID, next.CreatedAt, next.UpdatedAt, next.Revision = was.ID, was.CreatedAt, w.Now, was.Revision+1
-	how := policy.Loosened(was.Rules, next.Rules)
-	if was.ID == "" {
-		next.ID, next.CreatedAt = access.PolicyID(engine.NewID()), w.Now
-	} else {
-		if !maps.Equal(was.Labels, next.Labels) {
-			how = append(how, "for other machines")
-		}
-		if next.Order < was.Order {
-			how = append(how, "before other policies")
-		}
-	}
-	next.Rules = next.Rules.Remember(was.Rules, by.ID, how, w.Now)
-	next.Rules.Revision = was.Rules.Revision
-	if !reflect.DeepEqual(was.Rules, next.Rules) || was.Order != next.Order || !maps.Equal(was.Labels, next.Labels) {
-		next.Rules.Revision = next.Revision
-	}
-	if err := w.Tx.SaveScopePolicy(ctx, next, was.Revision); err != nil {
-		return next, fmt.Errorf("save policy: %w", err)
-	}
-	details := map[string]string{"name": next.Name, "reach": next.Reach(), "rules": describeEntry(next.Rules)}
-	if next.Order > 0 {
-		details["order"] = strconv.Itoa(next.Order)
-	}
-	w.Event(access.Event{
-		Kind: access.PolicyWritten, Actor: by, Tenant: next.Tenant, Scope: next.Resource, Action: rbac.PoliciesWrite,
-		Details: details,
-	})
-	if was.ID != "" && (next.Order > was.Order || !maps.Equal(was.Labels, next.Labels) ||
-		access.Leaves(was.Rules.Ports, next.Rules.Ports)) {
-		if err := exposed(ctx, w, was, by.ID, "without the policy "+was.Name+" as it was before it"); err != nil {
-			return next, err
-		}
-	}
-	return next, e.applyScope(ctx, w, next, by, "the policy "+next.Name+" was changed")
-}
-
-// applyScope gives the agents of all machines in the scope of a policy a new state, and revokes the grants that what
-// guards their machines by now would not allow.
-func (e *Service) applyScope(ctx context.Context, w *engine.Work, p access.ScopePolicy, by access.Actor,
-	reason string,
-) error {
-	if err := w.Tx.BumpWithin(ctx, p.Tenant, p.Scope); err != nil {
-		return fmt.Errorf("bump agents: %w", err)
-	}
-	j, err := e.NewJudge(ctx, w.Tx, w.Now)
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = w.RevokeIn(ctx, p.Tenant, p.Resource, by, reason, func(g access.Grant) (string, bool) {
-		if g.Place().Machine == "" || failed != nil {
-			return "", false
-		}
-		var why string
-		why, failed = j.Outlawed(ctx, g)
-		return why, why != ""
-	})
-	if err := engine.FirstError(err, failed); err != nil {
-		return err
-	}
-	return w.Finish(ctx)
 }
 
 // DeleteScopePolicy deletes a policy of a scope. Machines that another policy guards go on being guarded by that; on
@@ -321,80 +260,13 @@ func (e *Service) DeleteScopePolicy(ctx context.Context, c engine.Caller, ref st
 			if err := atRevision(p.Revision, ifRevision); err != nil {
 				return err
 			}
-			if err := tx.DeleteScopePolicy(ctx, p.ID, p.Revision); err != nil {
-				return fmt.Errorf("delete policy: %w", err)
+			w, by := e.kernel.NewWork(tx, may.Now), may.Actor(p.Tenant)
+			if err := dropScope(ctx, w, p, by); err != nil {
+				return err
 			}
-			w := e.kernel.NewWork(tx, may.Now)
-			by := may.Actor(p.Tenant)
 			if err := exposed(ctx, w, p, by.ID, "without the policy "+p.Name+" before it"); err != nil {
 				return err
 			}
-			w.Event(access.Event{
-				Kind: access.PolicyDeleted, Actor: by, Tenant: p.Tenant, Scope: p.Resource, Action: rbac.PoliciesDelete,
-				Details: map[string]string{"name": p.Name, "reach": p.Reach()},
-			})
 			return e.applyScope(ctx, w, p, by, "the policy "+p.Name+" was deleted")
 		})
-}
-
-// ForgetScopes deletes the policies of a scope that goes away, and of all within it, with its machines.
-func ForgetScopes(ctx context.Context, w *engine.Work, tenant access.TenantID, scope access.ResourceID,
-	by access.Actor,
-) error {
-	all, err := w.Tx.ScopePolicies(ctx, tenant)
-	if err != nil {
-		return fmt.Errorf("read policies of scopes: %w", err)
-	}
-	for _, p := range all {
-		if !p.Scope.Within(scope) {
-			continue
-		}
-		if err := w.Tx.DeleteScopePolicy(ctx, p.ID, p.Revision); err != nil {
-			return fmt.Errorf("delete policy: %w", err)
-		}
-		w.Event(access.Event{
-			Kind: access.PolicyDeleted, Actor: by, Tenant: p.Tenant, Scope: p.Resource, Action: rbac.PoliciesDelete,
-			Details: map[string]string{"name": p.Name, "reach": p.Reach()},
-		})
-	}
-	return nil
-}
-
-// exposed remembers, in each policy that may count now where another came before it, who took that away or let it step
-// back, if it allows more.
-func exposed(ctx context.Context, w *engine.Work, deleted access.ScopePolicy, by access.PrincipalID,
-	how string,
-) error {
-	all, err := w.Tx.ScopePolicies(ctx, deleted.Tenant)
-	if err != nil {
-		return fmt.Errorf("read policies of scopes: %w", err)
-	}
-	for _, p := range all {
-		if p.ID == deleted.ID || p.Rank() < deleted.Rank() ||
-			!p.Scope.Within(deleted.Scope) && !deleted.Scope.Within(p.Scope) ||
-			len(policy.Loosened(deleted.Rules, p.Rules)) == 0 {
-			continue
-		}
-		if err := rememberScope(ctx, w, p.Resource, by, []string{how}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// rememberScope remembers in a policy of a scope who loosened what it says of a machine, by something else than a
-// change of it: what it says stays as it is.
-func rememberScope(ctx context.Context, w *engine.Work, id access.ResourceID, by access.PrincipalID,
-	how []string,
-) error {
-	was, err := w.Tx.ScopePolicy(ctx, id)
-	if err != nil {
-		return fmt.Errorf("read policy: %w", err)
-	}
-	next := was
-	next.Rules, next.Revision = was.Rules.Remember(was.Rules, by, how, w.Now), was.Revision+1
-	if err := w.Tx.SaveScopePolicy(ctx, next, was.Revision); err != nil {
-		return fmt.Errorf("save policy: %w", err)
-	}
-	return nil
 }

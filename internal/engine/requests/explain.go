@@ -183,7 +183,7 @@ func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Right
 	return x.approvals(ctx, r, may, person, entry, found)
 }
 
-// ruling explains which of several policies holds for the ports, and why.
+// ruling explains which of several policies applies to the ports, and why.
 func (x *Explanation) ruling(m access.Machine, p access.Policy, guards []access.Policy) {
 	by := "it names " + m.Name
 	if p.Reach != "" {
@@ -197,10 +197,10 @@ func (x *Explanation) ruling(m access.Machine, p access.Policy, guards []access.
 	}
 	switch {
 	case len(others) > 0:
-		x.step(true, "policy", "policy %s holds for the port: %s; for other ports %s", p.Name, by,
+		x.step(true, "policy", "policy %s applies to the port: %s (other ports: %s)", p.Name, by,
 			strings.Join(others, ", "))
 	case p.Reach != "":
-		x.step(true, "policy", "policy %s holds for the port: %s", p.Name, by)
+		x.step(true, "policy", "policy %s applies to the port: %s", p.Name, by)
 	}
 }
 

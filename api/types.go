@@ -250,7 +250,7 @@ type MachinePolicyView struct {
 
 	Name   string              `json:"name,omitempty" doc:"Name of the policy."`
 	Reach  string              `json:"reach,omitempty" doc:"By what a policy of a scope reaches the machine, such as label env=prod; absent: the policy names it."`
-	Others []MachinePolicyView `json:"others,omitempty" doc:"Policies that guard further ports of the machine, in the order in which they count. For each port one policy holds whole."`
+	Others []MachinePolicyView `json:"others,omitempty" doc:"Policies that guard further ports of the machine, in the order in which they count. For each port one policy holds whole. Only where the policy is read."`
 
 	Instead []MachinePolicyView `json:"instead,omitempty" doc:"What would guard the machine if no policy named it."`
 }

@@ -41,9 +41,7 @@ func (a *app) networkEnds(ctx context.Context, cl *api.Client, name string,
 		if err != nil {
 			return nil, 0, err
 		}
-		named := slices.DeleteFunc(slices.Clone(view.Ports), func(r api.PortRule) bool {
-			return !slices.ContainsFunc(r.Sources, func(s string) bool { return strings.EqualFold(s, name) })
-		})
+		named := rulesNaming(name, view.Ports)
 		if len(named) == 0 {
 			continue
 		}
@@ -63,12 +61,32 @@ func (a *app) networkEnds(ctx context.Context, cl *api.Client, name string,
 			}
 		}
 	}
-	if len(machines) == 0 {
-		return nil, seen, nil
+	var scopes []string
+	for p, err := range cl.ScopePolicies(ctx) {
+		if missing(err) {
+			break
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		if len(rulesNaming(name, p.Ports)) > 0 {
+			scopes = append(scopes, p.Name)
+		}
 	}
 	itself := func(s string) string { return s }
-	lines = []string{fmt.Sprintf("Changing the network %s, which the policies of %s name: %s:", name,
-		count(len(machines), "machine"), some(machines, itself))}
+	switch {
+	case len(machines) > 0:
+		lines = append(lines, fmt.Sprintf("Changing the network %s, which the policies of %s name: %s:", name,
+			count(len(machines), "machine"), some(machines, itself)))
+	case len(scopes) > 0:
+		lines = append(lines, "Changing the network "+name+", which scope policies name:")
+	default:
+		return nil, seen, nil
+	}
+	if len(scopes) > 0 {
+		lines = append(lines, "  - changes the scope policies "+some(scopes, itself)+
+			" for every machine that they reach; their open grants from addresses that it loses are revoked")
+	}
 	if len(added) > 0 {
 		lines = append(lines, "  - allows requests also from "+some(added, itself))
 	}
@@ -77,6 +95,13 @@ func (a *app) networkEnds(ctx context.Context, cl *api.Client, name string,
 			"  - denies pending requests from there")
 	}
 	return append(lines, a.ends(ending)...), seen, nil
+}
+
+// rulesNaming returns those of the rules that name a network.
+func rulesNaming(network string, rules []api.PortRule) []api.PortRule {
+	return slices.DeleteFunc(slices.Clone(rules), func(r api.PortRule) bool {
+		return !slices.ContainsFunc(r.Sources, func(s string) bool { return strings.EqualFold(s, network) })
+	})
 }
 
 // resolved gives the prefixes that sources stand for.

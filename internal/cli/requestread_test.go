@@ -101,7 +101,15 @@ func TestListSaysWhatIsAskedFor(t *testing.T) {
 		{Machine: "c", Ports: "22", Sources: []string{"::/0", "0.0.0.0/0"}, ForSeconds: 60},
 		{Role: &api.RoleAt{Name: "Owner", Scope: "/subscriptions/s/resourceGroups/g"}, ForSeconds: 3600},
 	}}
+	wide := api.Request{Items: []api.Item{
+		{Sources: []string{"203.0.113.7/32"}}, {Sources: []string{"0.0.0.0/1", "128.0.0.0/2"}},
+		{Sources: []string{"0.0.0.0/0"}}, {Sources: []string{"::/0", "0.0.0.0/0"}},
+	}}
 	s := style{local: time.UTC}
+	if got, want := strings.Join(sourceTexts(s, wide), ";"),
+		"anywhere;any IPv4 address;most IPv4 addresses;203.0.113.7/32"; got != want {
+		t.Errorf("the widest first are %q, want %q", got, want)
+	}
 	got := strings.Join(sourceTexts(s, r), ";") + " " + strings.Join(lengthTexts(s, r), ";") + " " + placeTexts(s, r)[3]
 	if want := "anywhere;203.0.113.7/32 1h;1m role Owner at group g"; got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -67,7 +67,7 @@ func placeTexts(s style, r api.Request) []string {
 // sourceTexts says from where the items open, each source once and the widest first.
 func sourceTexts(s style, r api.Request) []string {
 	var wide, texts []string
-	for _, it := range r.Items {
+	for _, it := range widestFirst(r.Items) {
 		switch most := reachText(it.Sources); {
 		case it.Role != nil:
 		case most != "" && !s.plain:
@@ -78,7 +78,6 @@ func sourceTexts(s style, r api.Request) []string {
 			texts = append(texts, it.Sources...)
 		}
 	}
-	slices.Sort(wide)
 	return unique(append(wide, texts...))
 }
 
@@ -114,17 +113,31 @@ func unique(texts []string) []string {
 	return once
 }
 
-// reachText says in words how much of the Internet lies in the sources, where that is the most of it; whoever writes it
-// in parts opens no less.
-func reachText(sources []string) string {
+// reachOf returns the share of the Internet's addresses of each family that lie in the sources.
+func reachOf(sources []string) (four, six float64) {
 	var prefixes []netip.Prefix
 	for _, text := range sources {
 		if p, err := netip.ParsePrefix(text); err == nil {
 			prefixes = append(prefixes, p)
 		}
 	}
+	return access.Reach(prefixes)
+}
+
+// widestFirst returns the items in the order of how much of the Internet may come in by each.
+func widestFirst(items []api.Item) []api.Item {
+	return slices.SortedStableFunc(slices.Values(items), func(x, y api.Item) int {
+		fourX, sixX := reachOf(x.Sources)
+		fourY, sixY := reachOf(y.Sources)
+		return cmp.Compare(fourY+sixY, fourX+sixX)
+	})
+}
+
+// reachText says in words how much of the Internet lies in the sources, where that is the most of it; whoever writes it
+// in parts opens no less.
+func reachText(sources []string) string {
 	const most = 0.5
-	four, six := access.Reach(prefixes)
+	four, six := reachOf(sources)
 	switch {
 	case four == 1 && six == 1:
 		return "anywhere"
@@ -145,9 +158,7 @@ func reachText(sources []string) string {
 func accessTexts(s style, r api.Request) []string {
 	items := r.Items
 	if len(items) > mostLines {
-		items = slices.SortedStableFunc(slices.Values(items), func(x, y api.Item) int {
-			return cmp.Compare(reachText(y.Sources), reachText(x.Sources))
-		})
+		items = widestFirst(items)
 	}
 	texts := make([]string, len(items))
 	for i, it := range items {

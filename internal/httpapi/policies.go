@@ -46,8 +46,7 @@ func (a *API) listPolicies(ctx context.Context, in *listInput) (*answer[api.Page
 	for _, d := range list.Items {
 		named = append(named, engine.NamedInPolicy(d.Entry)...)
 	}
-	slices.Sort(named)
-	people, err := a.engine.Machines.Names(ctx, in.caller, slices.Compact(named))
+	people, err := a.engine.Machines.Names(ctx, in.caller, named)
 	return &answer[api.Page[api.MachinePolicyView]]{page(list, func(d engine.PolicyDetail) api.MachinePolicyView {
 		return viewOut(d.Policy, d.Entry, cmp.Or(d.Machine.Name, string(d.Entry.Machine)), people)
 	})}, err

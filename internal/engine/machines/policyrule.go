@@ -189,6 +189,9 @@ func (e *Service) Names(ctx context.Context, c engine.Caller,
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		names = make(map[access.PrincipalID]string, len(ids))
 		for _, id := range ids {
+			if _, known := names[id]; known {
+				continue
+			}
 			p, err := r.Principal(ctx, id)
 			switch {
 			case engine.IsKind(err, access.KindNotFound) || err == nil && p.Tenant != c.Tenant:

@@ -21,6 +21,8 @@ const mostReasons = 20
 var whereToLook = map[string]string{ //nolint:gochecknoglobals,gosec // a table of commands
 	"unknownMachine": "postern machine list", "noMachinePicked": "postern machine list",
 	"ambiguousMachine": "postern machine list -o wide", "machineNotConfigured": "postern policy list",
+	"unknownScopePolicy": "postern policy scope list", "policyOrderTaken": "postern policy scope list",
+	"scopeHasPolicy": "postern policy scope list", "machineNotNamed": "postern policy show MACHINE",
 	"unknownAgent": "postern machine agents", "ambiguousAgent": "postern machine agents",
 	"unknownGrant": "postern grant list --all", "grantEnded": "postern grant list",
 	"quotaExceeded":  "postern grant list --who me",

@@ -85,7 +85,7 @@ func (a *app) networkEnds(ctx context.Context, cl *api.Client, name string,
 	}
 	if len(scopes) > 0 {
 		lines = append(lines, "  - changes the scope policies "+some(scopes, itself)+
-			" for every machine that they reach; their open grants from addresses that it loses are revoked")
+			" for every machine that they reach, and revokes open grants under them from addresses that the network loses")
 	}
 	if len(added) > 0 {
 		lines = append(lines, "  - allows requests also from "+some(added, itself))

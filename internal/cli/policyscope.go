@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postern-dev/postern/api"
+	"github.com/postern-dev/postern/internal/core/access"
 )
 
 func (a *app) policyScopeCommand() *cobra.Command {
@@ -140,7 +141,8 @@ and asks for confirmation; --yes confirms in advance. Open grants outside of the
 	f.StringVar(&in.Subscription, "subscription", "",
 		"subscription whose machines are guarded (default the first subscription of the tenant)")
 	f.StringArrayVar(&labels, "label", nil, "label that a machine must have, as NAME=VALUE; may be repeated")
-	f.IntVar(&in.Order, "order", 0, "of policies with labels, the lowest applies first; 1 to 10000, each only once")
+	f.IntVar(&in.Order, "order", 0,
+		fmt.Sprintf("of policies with labels, the lowest applies first; 1 to %d, each only once", access.MaxOrder))
 	c.MarkFlagsMutuallyExclusive("resource-group", "subscription")
 	yesFlag(c, &yes)
 	return c

@@ -102,8 +102,10 @@ func TestListSaysWhatIsAskedFor(t *testing.T) {
 		{Role: &api.RoleAt{Name: "Owner", Scope: "/subscriptions/s/resourceGroups/g"}, ForSeconds: 3600},
 	}}
 	wide := api.Request{Items: []api.Item{
-		{Sources: []string{"203.0.113.7/32"}}, {Sources: []string{"0.0.0.0/1", "128.0.0.0/2"}},
-		{Sources: []string{"0.0.0.0/0"}}, {Sources: []string{"::/0", "0.0.0.0/0"}},
+		{Sources: []string{"203.0.113.7/32"}},
+		{Sources: []string{"0.0.0.0/1", "128.0.0.0/2"}},
+		{Sources: []string{"0.0.0.0/0"}},
+		{Sources: []string{"::/0", "0.0.0.0/0"}},
 	}}
 	s := style{local: time.UTC}
 	if got, want := strings.Join(sourceTexts(s, wide), ";"),

@@ -326,9 +326,9 @@ func TestAPolicyOfAScopeIsOneOfItsKind(t *testing.T) {
 		})
 	}
 	wantCode(t, w.Machines.DeleteScopePolicy(w.ctx, reader, "all", nil), access.KindForbidden, "forbidden")
-	wantCode(t, w.Machines.DeleteScopePolicy(w.ctx, w.admin, "nothing", nil), access.KindNotFound, "unknownPolicy")
+	wantCode(t, w.Machines.DeleteScopePolicy(w.ctx, w.admin, "nothing", nil), access.KindNotFound, "unknownScopePolicy")
 	_, other := w.tenant("acme")
-	wantCode(t, w.Machines.DeleteScopePolicy(w.ctx, other, "all", nil), access.KindNotFound, "unknownPolicy")
+	wantCode(t, w.Machines.DeleteScopePolicy(w.ctx, other, "all", nil), access.KindNotFound, "unknownScopePolicy")
 	if list := must(w.Machines.ScopePolicies(w.ctx, other))(t); len(list) != 0 {
 		t.Errorf("another tenant sees %d of them", len(list))
 	}

@@ -115,7 +115,7 @@ func findScopePolicy(ctx context.Context, r engine.Reader, may engine.Rights, re
 			return p, may.Require(action, p.Resource)
 		}
 	}
-	return access.ScopePolicy{}, access.Fault(access.KindNotFound, "unknownPolicy",
+	return access.ScopePolicy{}, access.Fault(access.KindNotFound, "unknownScopePolicy",
 		"there is no scope policy %q that you may see", engine.Clip(ref))
 }
 

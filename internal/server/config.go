@@ -54,7 +54,7 @@ type Config struct {
 
 	Out   io.Writer   // the first start prints here what is shown once; os.Stdout if nil
 	Log   io.Writer   // where the log goes; os.Stderr if nil
-	Ready func(Ready) // called once the server accepts calls; may be nil
+	Ready func(Ready) // called once callers can connect, before any is answered; may be nil
 
 	// Now is the server's wall clock; time.Now if nil.
 	Now func() time.Time

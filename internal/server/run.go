@@ -212,9 +212,10 @@ func (s *server) serve(ctx context.Context) error {
 		most: cmp.Or(s.config.ConnectionsPerAddress, Default().ConnectionsPerAddress), exempt: s.config.TrustedProxies,
 		log: s.log, held: map[string]int{},
 	}}
-	go func() { broken <- front.ServeTLS(listener, "", "") }()
+	// Announced before anything is answered: whoever finds the server ready finds the first password printed.
 	err := s.announce(ready)
 	if err == nil {
+		go func() { broken <- front.ServeTLS(listener, "", "") }()
 		select {
 		case <-ctx.Done():
 		case err = <-broken:

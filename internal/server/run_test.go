@@ -1,6 +1,9 @@
 package server_test
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
@@ -60,6 +63,34 @@ func TestFirstStart(t *testing.T) {
 		t.Error("the second start made another CA")
 	}
 	again.signIn("admin", adminPassword, "")
+}
+
+// TestAnnouncedBeforeAnswered asks a server that is still announcing itself: whoever gets an answer finds the first
+// password printed.
+func TestAnnouncedBeforeAnswered(t *testing.T) {
+	t.Parallel()
+	config := server.Default()
+	config.Data, config.Listen, config.MetricsListen = t.TempDir(), "127.0.0.1:0", "off"
+	config.Out, config.Log = io.Discard, io.Discard
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	asked := false
+	config.Ready = func(ready server.Ready) {
+		defer stop()
+		asked = true
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(ready.CA)
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+		defer transport.CloseIdleConnections()
+		client := &http.Client{Transport: transport, Timeout: 300 * time.Millisecond}
+		if response, err := client.Get("https://" + ready.Address + "/readyz"); err == nil {
+			_ = response.Body.Close()
+			t.Errorf("a server that is not announced yet answers %s", response.Status)
+		}
+	}
+	if err := server.Run(ctx, config); err != nil || !asked {
+		t.Errorf("the server ended with %v, announced: %t", err, asked)
+	}
 }
 
 func TestMetrics(t *testing.T) {

@@ -98,6 +98,6 @@ func (a *app) confirmLabels(ctx context.Context, cl *api.Client, machine string,
 	if len(lines) == 0 {
 		return nil
 	}
-	lines = append(lines, "  - open grants that are then outside of their limits are revoked")
+	lines = append(lines, "  - open grants that are then outside their limits are revoked")
 	return a.confirm(false, append([]string{"The labels change what guards " + m.Name + ":"}, lines...)...)
 }

@@ -216,7 +216,7 @@ func (a *app) policyDeletion(ctx context.Context, cl *api.Client, view api.Machi
 	for _, other := range view.Instead {
 		instead = append(instead, other.Ports...)
 		lines = append(lines,
-			fmt.Sprintf("The policy %s, by %s, guards %s of %s instead; grants outside of its limits are revoked.",
+			fmt.Sprintf("The policy %s, by %s, guards %s of %s instead; grants outside its limits are revoked.",
 				other.Name, other.Reach, ports(other.Ports), view.Machine))
 	}
 	gone := dropped(view.Ports, instead)

@@ -84,7 +84,7 @@ func (a *app) policyScopeSetCommand() *cobra.Command {
 --label, only those machines that have all the labels; --order then says which of several such policies applies first,
 the lowest number. Replaces the policy of that name. Without --port, the recommended management ports are guarded: 22,
 3389, 5985 and 5986. If a port would no longer be guarded, or another setting would be lost, the command first lists it
-and asks for confirmation; --yes confirms in advance. Open grants outside of the new limits are revoked.`,
+and asks for confirmation; --yes confirms in advance. Open grants outside the new limits are revoked.`,
 		Example: `  postern policy scope set all --port 22/tcp --max 1h
   postern policy scope set web --resource-group web --port 22/tcp --port 443/tcp
   postern policy scope set prod --label env=prod --order 10 --port 22 --approvers ops:1 --require-reason

@@ -46,7 +46,7 @@ type StandingFilter struct {
 	Principal   access.PrincipalID
 	Machine     access.MachineID
 	Eligibility access.EligibilityID
-	Tenant      access.TenantID // which reads everything that has not ended, of whatever tenant
+	Tenant      access.TenantID
 
 	Made       time.Time // only what was made until then; zero: all
 	AfterStart time.Time // only what comes after this place in the order

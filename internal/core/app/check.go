@@ -11,6 +11,7 @@ import (
 // validate looks at every answer with what its element demands of it.
 func (f *filling) validate() {
 	const mostReasons = 50
+	defer func() { f.values.Row = 0 }()
 	for _, g := range f.given {
 		f.values.Row = g.row
 		for _, v := range g.element.Validations {
@@ -18,6 +19,7 @@ func (f *filling) validate() {
 				return
 			}
 			if !f.valid(g, v) {
+				v.Message = f.words(v.Message, g.at)
 				f.add("answerNotAllowed", g.at, "%s", v.text(g.element))
 				break
 			}
@@ -27,7 +29,6 @@ func (f *filling) validate() {
 			f.add("answerNotAllowed", g.at, "%s must be checked", g.element.called())
 		}
 	}
-	f.values.Row = 0
 }
 
 // text returns what people are told: the form's own words where it has some.

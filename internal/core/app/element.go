@@ -20,13 +20,15 @@ type Element struct {
 	Min, Max    *float64 // of a slider; of a grid, how many rows
 	Validations []Validation
 	Options     map[string]any
-	Elements    []Element // of a section; of a grid its columns
+	Elements    []Element      // of a section; of a grid its columns
+	More        map[string]any // the element as the form has it: what only those who see it need
 }
 
 // Choice is one of the allowed values of an element.
 type Choice struct {
-	Label string
-	Value any
+	Label       string
+	Description string
+	Value       any
 }
 
 // Choices returns the allowed values that the form itself lists; none where an expression gives them.
@@ -38,7 +40,8 @@ func choicesOf(list any) []Choice {
 	for _, item := range items {
 		if o, ok := objectOf(item); ok {
 			label, _ := o.of["label"].(string)
-			choices = append(choices, Choice{Label: label, Value: o.of["value"]})
+			description, _ := o.of["description"].(string)
+			choices = append(choices, Choice{Label: label, Description: description, Value: o.of["value"]})
 		}
 	}
 	return choices
@@ -55,8 +58,10 @@ type Validation struct {
 // The types of element whose answers mean more than what was typed.
 const (
 	checkBox         = "Microsoft.Common.CheckBox"
+	dateTime         = "Microsoft.Common.DateTime"
 	dropDown         = "Microsoft.Common.DropDown"
 	editableGrid     = "Microsoft.Common.EditableGrid"
+	fileUpload       = "Microsoft.Common.FileUpload"
 	infoBox          = "Microsoft.Common.InfoBox"
 	optionsGroup     = "Microsoft.Common.OptionsGroup"
 	passwordBox      = "Microsoft.Common.PasswordBox"
@@ -66,6 +71,7 @@ const (
 	textBlock        = "Microsoft.Common.TextBlock"
 	textBox          = "Microsoft.Common.TextBox"
 	credentialsCombo = "Microsoft.Compute.CredentialsCombo"
+	sizeSelector     = "Microsoft.Compute.SizeSelector"
 	userNameTextBox  = "Microsoft.Compute.UserNameTextBox"
 	armAPIControl    = "Microsoft.Solutions.ArmApiControl"
 )
@@ -74,9 +80,9 @@ const (
 // are among them: their answer is given as JSON.
 func elementTypes() []string {
 	return []string{
-		checkBox, dropDown, editableGrid, "Microsoft.Common.FileUpload", infoBox, optionsGroup, passwordBox, section,
+		checkBox, dateTime, dropDown, editableGrid, fileUpload, infoBox, optionsGroup, passwordBox, section,
 		"Microsoft.Common.ServicePrincipalSelector", slider, tagsByResource, textBlock, textBox, credentialsCombo,
-		"Microsoft.Compute.SizeSelector", userNameTextBox, "Microsoft.KeyVault.KeyVaultCertificateSelector",
+		sizeSelector, userNameTextBox, "Microsoft.KeyVault.KeyVaultCertificateSelector",
 		"Microsoft.ManagedIdentity.IdentitySelector", "Microsoft.Network.PublicIpAddressCombo",
 		"Microsoft.Network.VirtualNetworkCombo", armAPIControl, "Microsoft.Solutions.ResourceSelector", JITElement,
 		"Microsoft.Storage.MultiStorageAccountCombo", "Microsoft.Storage.StorageAccountSelector",
@@ -118,7 +124,7 @@ func (r *formReader) element(object map[string]any, at string) Element {
 
 // typed reads what an element has beside its name and its label, which the column of a grid does not need.
 func (r *formReader) typed(e *Element, object map[string]any, at string) {
-	e.Default, e.Visible = object["defaultValue"], object["visible"]
+	e.Default, e.Visible, e.More = object["defaultValue"], object["visible"], object
 	e.Type, _ = object["type"].(string)
 	e.ToolTip, _ = object["toolTip"].(string)
 	i := slices.IndexFunc(elementTypes(), func(known string) bool { return strings.EqualFold(known, e.Type) })

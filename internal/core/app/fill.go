@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -16,28 +17,73 @@ const (
 // Fill checks the answers against the form and evaluates its outputs. jit is the value of its element for just-in-time
 // access.
 func (f Form) Fill(answers Answers, jit Settings, values Values) (Filled, []access.Reason) {
-	var r reasons
+	fill := f.settle(answers, jit, values)
+	fill.pass(f, answers)
+	fill.validate()
+	filled := fill.outputs(f)
+	return filled, *fill.reasons
+}
+
+// maxPasses is how often a form is gone through until nothing changes any more: what stands further down may decide on
+// what stands above it, and that on something else.
+const maxPasses = 25
+
+// settle puts the answers and the defaults in their places until they are those that they lead to.
+func (f Form) settle(answers Answers, jit Settings, values Values) *filling {
 	values.Basics, values.Steps = map[string]any{}, map[string]map[string]any{}
-	fill := filling{
-		reasons: &r, values: &values, jit: jit.Control(), left: &budget{steps: 10 * maxSteps, size: 4 * maxSize},
-		matching: maxMatching,
-	}
-	fill.list(f.Basics, answers.Basics, values.Basics, "basics")
 	for _, step := range f.Steps {
 		values.Steps[step.Name] = map[string]any{}
-		fill.list(step.Elements, answers.Steps[step.Name], values.Steps[step.Name], "steps."+step.Name)
 	}
-	fill.validate()
-	if len(r) > 0 {
-		return Filled{}, r
+	fill := &filling{
+		values: &values, jit: jit.Control(), left: &budget{steps: 50 * maxSteps, size: 8 * maxSize},
+		drawn: map[string][]any{},
 	}
-	outputs, err := Resolve(f.Outputs, values)
+	for range maxPasses {
+		fill.pass(f, answers)
+		if len(fill.moved) == 0 {
+			return fill
+		}
+	}
+	fill.circle = fill.moved
+	return fill
+}
+
+// pass goes through the form once, and says what is wrong with it, but for what validate looks at.
+func (f *filling) pass(form Form, answers Answers) []ShownStep {
+	f.reasons, f.given, f.moved, f.matching = &reasons{}, nil, nil, maxMatching
+	if len(f.circle) > 0 {
+		f.add("formGoesInCircles", "createUiDefinition.parameters",
+			"the form does not come to rest: %s depend on each other in a circle", clip(strings.Join(f.circle, ", ")))
+	}
+	steps := []ShownStep{{Fields: f.list(form.Basics, answers.Basics, f.values.Basics, "basics")}}
+	for _, step := range form.Steps {
+		steps = append(steps, ShownStep{
+			Name: step.Name, Fields: f.list(step.Elements, answers.Steps[step.Name], f.values.Steps[step.Name],
+				"steps."+step.Name),
+		})
+	}
+	if f.show {
+		steps[0].Label, steps[0].Lead = "Basics", f.rich(form.Lead, "basics")
+		for i, step := range form.Steps {
+			s, at := &steps[i+1], "steps."+step.Name
+			s.Label, s.Title = f.words(step.Label, at), f.rich(step.Title, at)
+			s.Before, s.After = f.rich(step.Before, at), f.rich(step.After, at)
+		}
+	}
+	return steps
+}
+
+// outputs evaluates what the form makes of its answers, where nothing is wrong with them.
+func (f *filling) outputs(form Form) Filled {
+	if len(*f.reasons) > 0 {
+		return Filled{}
+	}
+	outputs, err := Resolve(form.Outputs, *f.values)
 	if err != nil {
-		r.add("expressionFailed", "createUiDefinition.parameters.outputs", "%v", err)
-		return Filled{}, r
+		f.add("expressionFailed", "createUiDefinition.parameters.outputs", "%v", err)
+		return Filled{}
 	}
-	filled := readOutputs(outputs, &r)
-	return filled, r
+	return readOutputs(outputs, f.reasons)
 }
 
 // filling puts the answers, and the defaults where there is none, in the places that expressions refer to. What an
@@ -50,6 +96,25 @@ type filling struct {
 	left     *budget // of all evaluations but the outputs'
 	matching int     // steps of patterns that are left
 	given    []given
+	show     bool             // the fields are wanted as they are drawn
+	moved    []string         // what has another value than in the pass before
+	circle   []string         // what never comes to rest
+	drawn    map[string][]any // what guid and rand gave for each field, which every pass gets again
+}
+
+// put gives an element a value, and drop takes it away.
+func (f *filling) put(into map[string]any, name string, v any, at string) {
+	if old, has := into[name]; !has || !reflect.DeepEqual(old, v) {
+		f.moved = append(f.moved, at)
+	}
+	into[name] = v
+}
+
+func (f *filling) drop(into map[string]any, name, at string) {
+	if _, has := into[name]; has {
+		f.moved = append(f.moved, at)
+		delete(into, name)
+	}
 }
 
 // given is an answer to be validated, in the row of a grid or in none.
@@ -61,7 +126,7 @@ type given struct {
 }
 
 func (f *filling) resolve(v any, at string) (any, bool) {
-	out, err := resolveWithin(v, *f.values, f.left)
+	out, err := resolveWithin(v, f.steady(at), f.left)
 	if err != nil {
 		f.add("expressionFailed", at, "%v", err)
 		return nil, false
@@ -85,37 +150,84 @@ func (f *filling) holds(condition any, usual bool, at string) bool {
 	return b || !ok && usual
 }
 
-func (f *filling) list(elements []Element, answers, into map[string]any, field string) {
+// steady returns the values with what is random the same in each pass: what is drawn for a field is kept.
+func (f *filling) steady(at string) Values {
+	values, n := *f.values, 0
+	draw := func(make func() any) any {
+		if n == len(f.drawn[at]) {
+			f.drawn[at] = append(f.drawn[at], make())
+		}
+		n++
+		return f.drawn[at][n-1]
+	}
+	if id := values.NewID; id != nil {
+		values.NewID = func() string { s, _ := draw(func() any { return id() }).(string); return s }
+	}
+	if random := values.Random; random != nil {
+		values.Random = func(below int64) int64 {
+			v, _ := draw(func() any { return random(below) }).(int64)
+			return v
+		}
+	}
+	return values
+}
+
+func (f *filling) list(elements []Element, answers, into map[string]any, field string) []Field {
+	var fields []Field
 	for _, e := range elements {
 		at := field + "." + e.Name
 		if !f.holds(e.Visible, true, at) {
+			f.drop(into, e.Name, at)
 			continue
+		}
+		e.Label = f.words(e.Label, at)
+		var shown Field
+		if f.show {
+			shown = f.describe(e, at)
 		}
 		switch {
 		case isJIT(e):
-			into[e.Name] = f.jit
+			f.put(into, e.Name, f.jit, at)
 		case e.Type == infoBox || e.Type == textBlock:
 		case e.Type == section:
-			inner := map[string]any{}
-			into[e.Name] = inner
+			inner, ok := into[e.Name].(map[string]any)
+			if !ok {
+				inner = map[string]any{}
+				f.put(into, e.Name, inner, at)
+			}
 			within, _ := objectOf(answers[e.Name])
-			f.list(e.Elements, within.of, inner, at)
+			shown.Fields = f.list(e.Elements, within.of, inner, at)
 		default:
-			f.one(e, answers[e.Name], 0, into, at)
+			f.one(e, answers[e.Name], 0, into, at, &shown)
 		}
+		fields = append(fields, shown)
 	}
+	return fields
 }
 
 // one puts the answer to an element in its place, or its default.
-func (f *filling) one(e Element, answer any, row int64, into map[string]any, at string) {
-	v, ok := f.answer(e, answer, at)
-	if !ok {
-		if f.holds(e.Required, requiredByItself(e.Type), at) {
-			f.add("answerMissing", at, "%s needs an answer", e.called())
-		}
+func (f *filling) one(e Element, answer any, row int64, into map[string]any, at string, shown *Field) {
+	emptied := answer == "" && slices.Contains([]string{textBox, passwordBox, userNameTextBox}, e.Type)
+	v, ok := any(""), false
+	if !emptied {
+		v, ok = f.answer(e, answer, at, shown)
+	}
+	switch needed := !ok && f.holds(e.Required, requiredByItself(e.Type), at); {
+	case needed:
+		f.add("answerMissing", at, "%s needs an answer", e.called())
+		f.drop(into, e.Name, at)
+		return
+	case emptied: // on purpose: it has no default then
+		f.put(into, e.Name, "", at)
+		return
+	case !ok:
+		f.drop(into, e.Name, at)
 		return
 	}
-	into[e.Name] = v
+	if answer == nil {
+		shown.Value = v
+	}
+	f.put(into, e.Name, v, at)
 	f.given = append(f.given, given{element: e, answer: v, row: row, at: at})
 }
 
@@ -129,7 +241,7 @@ func (e Element) called() string {
 
 // answer returns what an element answers: what was given, else its default, else what its type has by itself. ok is
 // false where it has none.
-func (f *filling) answer(e Element, answer any, at string) (v any, ok bool) {
+func (f *filling) answer(e Element, answer any, at string, shown *Field) (v any, ok bool) {
 	if answer == nil || answer == "" {
 		if answer, ok = f.resolve(e.Default, at); !ok || answer == "" {
 			return f.bare(e, at)
@@ -149,7 +261,7 @@ func (f *filling) answer(e Element, answer any, at string) (v any, ok bool) {
 		_, ok = answer.(string)
 		return answer, f.must(ok, at, "%s is a text", e.called())
 	case editableGrid:
-		return f.rows(e, answer, at)
+		return f.rows(e, answer, at, shown)
 	default:
 		return answer, true
 	}
@@ -255,7 +367,7 @@ func (f *filling) chosen(e Element, answer any, at string) (any, bool) {
 }
 
 // rows returns the rows of a grid, each with an answer for each column.
-func (f *filling) rows(e Element, answer any, at string) (any, bool) {
+func (f *filling) rows(e Element, answer any, at string, table *Field) (any, bool) {
 	list, ok := answer.([]any)
 	if !ok || len(list) > maxRows {
 		return answer, f.must(false, at, "%s is an array of at most %d rows", e.called(), maxRows)
@@ -263,20 +375,28 @@ func (f *filling) rows(e Element, answer any, at string) (any, bool) {
 	if n := float64(len(list)); e.Min != nil && n < *e.Min || e.Max != nil && n > *e.Max {
 		return answer, f.must(false, at, "%s has a number of rows%s", e.called(), within(e.Min, e.Max))
 	}
-	out := make([]any, 0, len(list))
+	out, moved := make([]any, 0, len(list)), len(f.moved)
 	for i, item := range list {
 		row, ok := objectOf(item)
 		if !ok {
 			return answer, f.must(false, at, "a row of %s is an object", e.called())
 		}
 		filled, shown := map[string]any{}, newObject()
+		var cells []Field
 		for _, column := range e.Elements {
-			f.one(column, row.of[column.Name], int64(i+1), filled, fmt.Sprintf("%s[%d].%s", at, i, column.Name))
+			place, cell := fmt.Sprintf("%s[%d].%s", at, i, column.Name), Field{}
+			column.Label = f.words(column.Label, place)
+			if f.show {
+				cell = f.describe(column, place)
+			}
+			f.one(column, row.of[column.Name], int64(i+1), filled, place, &cell)
+			cells = append(cells, cell)
 			if v, ok := filled[column.Name]; ok {
 				shown = shown.with(column.Name, v)
 			}
 		}
-		out = append(out, shown)
+		out, table.Rows = append(out, shown), append(table.Rows, cells)
 	}
+	f.moved = f.moved[:moved] // the rows are compared as a whole
 	return out, true
 }

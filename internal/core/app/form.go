@@ -19,12 +19,16 @@ type Form struct {
 	Steps   []Step
 	Outputs map[string]any // texts in it may be expressions
 	Wizard  bool           // each step is checked before the next
+	Lead    any            // what stands above the basics; may be an expression
 }
 
 // Step is a page of a form.
 type Step struct {
 	Name     string
 	Label    string
+	Title    any // above its elements, and below its label before it is checked and once it is; may be expressions
+	Before   any
+	After    any
 	Elements []Element
 }
 
@@ -38,6 +42,11 @@ const (
 
 // ParseForm reads a createUiDefinition, and gives every reason for which it is not one; none where it is.
 func ParseForm(text string) (Form, []access.Reason) {
+	f, reasons := parseForm(text)
+	return f, located(text, reasons)
+}
+
+func parseForm(text string) (Form, []access.Reason) {
 	r := formReader{}
 	if len(text) > MaxDocument {
 		r.add("documentTooLong", "createUiDefinition", "the document has %d bytes; %d are allowed", len(text),
@@ -80,6 +89,8 @@ func (r *formReader) form(parameters map[string]any) Form {
 	f := Form{Outputs: map[string]any{}}
 	if config, ok := objectOf(parameters["config"]); ok {
 		f.Wizard, _ = config.of["isWizard"].(bool)
+		basics, _ := objectOf(config.of["basics"])
+		f.Lead = basics.of["description"]
 	}
 	f.Basics = r.list(parameters["basics"], at+".basics")
 	steps, ok := parameters["steps"].([]any)
@@ -97,8 +108,10 @@ func (r *formReader) form(parameters map[string]any) Form {
 		if len(object.names) == 0 {
 			continue // it stands for nothing
 		}
+		below, _ := objectOf(object.of["subLabel"])
 		step := Step{
-			Name: r.name(object.of, field), Label: r.label(object.of, field, true),
+			Name: r.name(object.of, field), Label: r.label(object.of, field, true), Title: object.of["bladeTitle"],
+			Before: below.of["preValidation"], After: below.of["postValidation"],
 			Elements: r.list(object.of["elements"], field+".elements"),
 		}
 		if slices.ContainsFunc(f.Steps, func(o Step) bool { return strings.EqualFold(o.Name, step.Name) }) {

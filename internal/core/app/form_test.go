@@ -217,5 +217,6 @@ func FuzzParseForm(f *testing.F) {
 		}
 		// What is accepted can be filled in, well or with reasons.
 		_, _ = parsed.WithJIT().Fill(app.Answers{}, app.Settings{JIT: true}, app.Values{Now: noon()})
+		_ = parsed.WithJIT().Show(app.Answers{}, app.Settings{JIT: true}, app.Values{Now: noon()})
 	})
 }

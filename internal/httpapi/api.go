@@ -126,6 +126,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.tokenRoutes()
 	a.networkRoutes()
 	a.appDefinitionRoutes()
+	a.formRoutes()
 	a.applicationRoutes()
 	a.tenantRoutes()
 	a.passkeyRoutes()

@@ -101,7 +101,7 @@ func (a *API) setAppDefinition(ctx context.Context,
 		Definition: app.Definition{
 			DisplayName: b.DisplayName, Description: b.Description, Version: b.Version, Disabled: b.Disabled,
 			Public: b.Public,
-			JIT:    app.Offer{Available: b.JIT.Available, Required: b.JIT.Required, Longest: seconds(b.JIT.MaxSeconds)},
+			JIT:    offerIn(b.JIT),
 			Lock:   app.LockLevel(b.LockLevel), Unmanaged: b.Unmanaged, Allowed: b.AllowedActions,
 			AllowedData: b.AllowedDataActions, Endpoint: b.NotificationEndpoint, Form: b.CreateUIDefinition,
 			Template: b.MainTemplate, Package: b.PackageFileURI, Tags: b.Tags,
@@ -173,6 +173,10 @@ func elementsOut(elements []app.Element) []api.FormElement {
 
 func offerOut(o app.Offer) api.ApplicationOffer {
 	return api.ApplicationOffer{Available: o.Available, Required: o.Required, MaxSeconds: int64(o.Longest.Seconds())}
+}
+
+func offerIn(o api.ApplicationOffer) app.Offer {
+	return app.Offer{Available: o.Available, Required: o.Required, Longest: seconds(o.MaxSeconds)}
 }
 
 // nameOr gives a name, or where it is empty an id.

@@ -74,20 +74,14 @@ type deployInput struct {
 
 func (a *API) deployApplication(ctx context.Context, in *deployInput) (*answer[api.Application], error) {
 	b := in.Body
-	answers := app.Answers{Steps: map[string]map[string]any{}}
-	var err error
-	if answers.Basics, err = answersIn(b.Basics); err != nil {
+	answers, err := allAnswersIn(b.Basics, b.Steps)
+	if err != nil {
 		return nil, err
-	}
-	for step, given := range b.Steps {
-		if answers.Steps[step], err = answersIn(given); err != nil {
-			return nil, err
-		}
 	}
 	d, err := a.engine.Apps.DeployApplication(ctx, in.caller, apps.ApplicationInput{
 		Name: b.Name, Group: b.ResourceGroup, Definition: b.Definition, Managed: b.ManagedResourceGroup,
 		Settings: settingsIn(b.Settings), Answers: answers, Parameters: b.Parameters, Tags: b.Tags,
-		Shown: b.DefinitionDigest,
+		Shown: b.DefinitionDigest, Form: b.Parameters == "",
 	})
 	return &answer[api.Application]{applicationOut(d)}, err
 }
@@ -188,22 +182,26 @@ func applicationOut(d apps.ApplicationDetail) api.Application {
 		LockLevel:            string(in.Terms.Lock), AllowedActions: in.Terms.Allowed,
 		AllowedDataActions: in.Terms.AllowedData, Unmanaged: in.Terms.Unmanaged,
 		Authorizations: authorizationsOut(in.Terms, d.Principals, d.Roles), JIT: offerOut(in.Terms.JIT),
-		Settings: api.ApplicationSettings{
-			JIT: in.Settings.JIT, Approval: string(in.Settings.Mode),
-			MaxSeconds: int64(in.Settings.Longest.Seconds()),
-		},
+		Settings:   settingsOut(in.Settings),
 		Parameters: in.Parameters, Tags: in.Tags, CreatedAt: in.CreatedAt.UTC(), UpdatedAt: in.UpdatedAt.UTC(),
 		Revision: in.Revision,
 	}
 	if d.Ours {
 		out.Side = "customer"
 	}
-	for _, one := range in.Settings.Approvers {
-		out.Settings.Approvers = append(out.Settings.Approvers,
-			api.ApplicationApprover{Name: nameOr(one.Name, one.ID), ID: string(one.ID), Kind: string(one.Kind)})
-	}
 	for _, g := range d.Live {
 		out.Active = append(out.Active, grantOut(engine.GrantDetail{Grant: g}))
+	}
+	return out
+}
+
+func settingsOut(s app.Settings) api.ApplicationSettings {
+	out := api.ApplicationSettings{
+		JIT: s.JIT, Approval: string(s.Mode), MaxSeconds: int64(s.Longest.Seconds()),
+	}
+	for _, one := range s.Approvers {
+		out.Approvers = append(out.Approvers,
+			api.ApplicationApprover{Name: nameOr(one.Name, one.ID), ID: string(one.ID), Kind: string(one.Kind)})
 	}
 	return out
 }

@@ -33,6 +33,7 @@ type ApplicationInput struct {
 	Kind       string        // empty: ServiceCatalog
 	Settings   *app.Settings // nil: what the form says, or else the defaults. Approvers are named by name or id
 	Answers    app.Answers   // to the definition's form
+	Form       bool          // the form is filled in, even where nothing of it is answered
 	Parameters string        // of the template, as JSON; with answers to a form that the form's outputs are
 	Tags       map[string]string
 }
@@ -129,7 +130,8 @@ func (in ApplicationInput) settle(ctx context.Context, r engine.Reader, may engi
 	}
 	var reasons []access.Reason
 	settings := in.Settings
-	if len(in.Answers.Basics)+len(in.Answers.Steps) > 0 || settings == nil && form.HasJIT() {
+	if in.Form && definition.Form != "" || len(in.Answers.Basics)+len(in.Answers.Steps) > 0 ||
+		settings == nil && form.HasJIT() {
 		subscription, err := engine.FindSubscription(ctx, r, c.Tenant, string(a.Resource.InSubscription()))
 		if err != nil {
 			return a, err
@@ -238,23 +240,11 @@ func (in ApplicationInput) fill(
 	if in.Settings != nil {
 		jit = in.Settings.Filled(definition.JIT)
 	}
-	group := a.Resource.Segment("resourceGroups")
-	values := app.Values{
-		Location: a.Location, Now: may.Now, NewID: uuid.NewString, Random: below,
-		ResourceGroup: map[string]any{
-			"mode": "Existing", "name": group, "location": a.Location,
-			"id": string(access.ResourceGroupScope(subscription.ID, group)),
-		},
-		Subscription: map[string]any{
-			"id": string(access.SubscriptionScope(subscription.ID)), "subscriptionId": string(subscription.ID),
-			"tenantId":    string(a.Tenant),
-			"displayName": subscription.Name,
-		},
-	}
 	if definition.JIT.Available {
 		form = form.WithJIT()
 	}
-	return form.Fill(in.Answers, jit, values)
+	return form.Fill(in.Answers, jit,
+		formValues(may, a.Location, subscription, a.Resource.Segment("resourceGroups")))
 }
 
 // below gives a random number from 0 up to n.

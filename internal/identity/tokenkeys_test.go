@@ -27,7 +27,7 @@ func (s *settings) SwapTokenKeys(_ context.Context, was, next []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !bytes.Equal(s.text, was) {
-		return access.Fault(access.KindConflict, "keysChanged", "the keys of tokens have changed meanwhile")
+		return access.Fault(access.KindConflict, "keysChanged", "the token signing keys have changed in the meantime")
 	}
 	s.text = next
 	return nil

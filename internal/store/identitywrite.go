@@ -82,7 +82,7 @@ func (t *tx) SaveCeremony(ctx context.Context, c engine.Ceremony) error {
 // UseCeremony implements engine.IdentityWriter.
 func (t *tx) UseCeremony(ctx context.Context, hash string) error {
 	used := access.Fault(access.KindConflict, "ceremonyOver",
-		"this sign-in was finished already, or its time is over: begin again")
+		"this sign-in was completed already, or has expired: start again")
 	return t.exec(ctx, "ceremony", used, deleteCeremony, hash)
 }
 

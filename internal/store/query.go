@@ -237,7 +237,7 @@ func makeCursor(values []any) string {
 
 func parseCursor(cursor string, kinds []cursorKind) ([]any, error) {
 	bad := access.Fault(access.KindInvalid, "malformedCursor",
-		"the cursor is not one that this list gave; begin again without one")
+		"the cursor is not one of this list; start again without one")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil {
 		return nil, bad

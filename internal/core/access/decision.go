@@ -20,11 +20,11 @@ func (r Request) Decide(by Actor, decisions []Decision, now time.Time) (Request,
 	case !now.Before(r.PendingUntil):
 		return r, nil,
 			Fault(KindConflict, "requestTimedOut",
-				"request %s waited until %s and nobody decided; it needs to be made anew",
+				"request %s timed out at %s without a decision; make a new request",
 				r.ID, r.PendingUntil.UTC().Format(time.RFC3339))
 	case d.Person == r.Requester || by.ID != d.Person:
 		return r, nil, Fault(KindForbidden, "ownRequest",
-			"nobody decides their own request, whatever their roles; ask another approver")
+			"nobody can decide their own request, whatever their roles; ask another approver")
 	case d.Digest != r.Digest:
 		return r, nil, Fault(KindConflict, "requestChanged",
 			"the request or its policy has changed since it was shown to you; look again, then decide")

@@ -219,7 +219,7 @@ func (g Grant) Warned(now time.Time) (Grant, []Event, error) {
 		return g, nil, err
 	}
 	if !g.WarnedAt.IsZero() {
-		return g, nil, Fault(KindConflict, "grantState", "the holder of grant %s was told already", g.ID)
+		return g, nil, Fault(KindConflict, "grantState", "the holder of grant %s has been told already", g.ID)
 	}
 	g.WarnedAt = now
 	g.Revision++

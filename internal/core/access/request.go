@@ -162,7 +162,7 @@ func (r Request) Tagged(by Actor, tags map[string]string, now time.Time) (Reques
 func (r Request) Release(by Actor, grants []Grant, now time.Time) (Request, []Event, error) {
 	if r.State == RequestPending || slices.ContainsFunc(grants, func(g Grant) bool { return !g.State.Ended() }) {
 		return r, nil, Fault(KindConflict, "requestNotOver",
-			"request %s is not over: cancel it, or end what it led to, first", r.ID)
+			"request %s has not ended: cancel it, or end its grants, first", r.ID)
 	}
 	if r.Released {
 		return r, nil, nil
@@ -184,7 +184,7 @@ func (r Request) Approve(by Actor, until []time.Time, newID func() GrantID,
 ) (Request, []Grant, []Event, error) {
 	if r.State == RequestPending && !now.Before(r.PendingUntil) {
 		return r, nil, nil,
-			Fault(KindConflict, "requestTimedOut", "request %s waited until %s and nobody decided; make a new request",
+			Fault(KindConflict, "requestTimedOut", "request %s timed out at %s without a decision; make a new request",
 				r.ID, r.PendingUntil.UTC().Format(time.RFC3339))
 	}
 	next, err := r.move(RequestApproved, now)
@@ -216,7 +216,7 @@ func (r Request) grants(until []time.Time, newID func() GrantID, now time.Time) 
 			if i < len(until) && !until[i].IsZero() && until[i].Before(end) {
 				if end = until[i]; !end.After(start) {
 					return nil, Fault(KindConflict, "rightEnds",
-						"the role that this is asked by ends at %s, before the access would begin",
+						"the role that allows this request ends at %s, before the access would begin",
 						end.UTC().Format(time.RFC3339))
 				}
 			}
@@ -225,7 +225,7 @@ func (r Request) grants(until []time.Time, newID func() GrantID, now time.Time) 
 				continue
 			}
 			if len(r.Windows) == 0 {
-				e := Fault(KindConflict, "windowPassed", "the time that was asked for has passed; make a new request")
+				e := Fault(KindConflict, "windowPassed", "the requested time has passed; make a new request")
 				e.Reasons = []Reason{{
 					Code: "windowPassed", Field: fmt.Sprintf("items[%d]", i),
 					Message: "ended " + end.UTC().Format(time.RFC3339),
@@ -236,7 +236,7 @@ func (r Request) grants(until []time.Time, newID func() GrantID, now time.Time) 
 	}
 	if len(grants) == 0 {
 		return nil, Fault(KindConflict, "windowPassed",
-			"every window that was asked for has passed; make a new request")
+			"every requested window has passed; make a new request")
 	}
 	return grants, nil
 }

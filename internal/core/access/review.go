@@ -28,9 +28,9 @@ func (v Review) Close(by Actor, comment string, now time.Time) (Review, []Event,
 		return v, nil, Fault(KindConflict, "reviewClosed", "this review is closed already")
 	case by.ID == v.Person:
 		return v, nil, Fault(KindForbidden, "ownReview",
-			"nobody reviews their own emergency access; ask another approver")
+			"nobody can review their own break-glass access; ask another approver")
 	case comment == "":
-		return v, nil, Fault(KindInvalid, "commentMissing", "say in a comment what was found")
+		return v, nil, Fault(KindInvalid, "commentMissing", "add a comment that says what you found")
 	case len(comment) > MaxText:
 		return v, nil, Fault(KindInvalid, "commentTooLong", "the comment has %d bytes; %d are allowed", len(comment),
 			MaxText)

@@ -72,11 +72,13 @@ type RoleChange struct {
 func (c RoleChange) Settle(to RoleChangeState, by PrincipalID) (RoleChange, error) {
 	switch {
 	case c.State != RoleChangeWaiting:
-		return c, Fault(KindConflict, "roleChangeSettled", "the change %s is %s: nothing waits any more", c.ID, c.State)
+		return c, Fault(KindConflict, "roleChangeSettled",
+			"the change %s is %s already: there is nothing left to decide", c.ID, c.State)
 	case to == RoleChangeCanceled && by != c.Requester:
-		return c, Fault(KindForbidden, "notYourRequest", "only who asked for the change %s may take it back", c.ID)
+		return c, Fault(KindForbidden, "notYourRequest", "only the requester of the change %s can cancel it", c.ID)
 	case to != RoleChangeCanceled && by == c.Requester:
-		return c, Fault(KindForbidden, "ownRequest", "nobody decides on what they asked for themselves")
+		return c, Fault(KindForbidden, "ownRequest",
+			"nobody can decide their own request, whatever their roles; ask another approver")
 	}
 	c.State = to
 	c.Revision++

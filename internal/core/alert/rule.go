@@ -154,7 +154,7 @@ func (s Setting) Validate() error {
 	}
 	if s.Threshold != nil && (s.Rule == DeniedMachines || s.Rule == DeniedPorts) && *s.Threshold > maxMarks {
 		return access.Fault(access.KindInvalid, "thresholdOutOfRange",
-			"the threshold is %d; of this rule it is 1 to %d", *s.Threshold, maxMarks)
+			"the threshold is %d; this rule takes 1 to %d", *s.Threshold, maxMarks)
 	}
 	if s.Severity != nil && !slices.Contains(Severities(), *s.Severity) {
 		return access.Fault(access.KindInvalid, "unknownSeverity",

@@ -259,8 +259,8 @@ const MaxApprovers = 100
 func (s Settings) CheckMove(next Settings) error {
 	if s.JIT && !next.JIT {
 		return access.Fault(access.KindConflict, "jitCannotBeTurnedOff",
-			"this application was created with just-in-time access, which is not turned off later: delete it and "+
-				"create one without, if permanent access of the publisher is what you want")
+			"this application was created with just-in-time access, which cannot be disabled later: to give the publisher "+
+				"permanent access, delete it and create one without")
 	}
 	return nil
 }

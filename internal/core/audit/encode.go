@@ -41,7 +41,8 @@ func Encode(e access.Event) ([]byte, error) {
 	w.text("tenant", string(e.Tenant))
 	w.buf = append(w.buf, '}')
 	if len(w.buf) > MaxRecord {
-		return nil, access.Fault(access.KindInvalid, "recordTooLong", "the record of this has %d bytes; %d are allowed",
+		return nil, access.Fault(access.KindInvalid, "recordTooLong",
+			"the activity log record would have %d bytes; %d are allowed",
 			len(w.buf), MaxRecord)
 	}
 	return w.buf, nil

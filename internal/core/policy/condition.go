@@ -101,14 +101,14 @@ func (c *Conditions) Compile(source string) (*Condition, error) {
 	}
 	if !ast.OutputType().IsExactType(cel.BoolType) {
 		return nil, access.Fault(access.KindInvalid, "conditionNotBoolean",
-			"the condition gives %s; it must give true or false", ast.OutputType())
+			"the condition returns %s; it must return true or false", ast.OutputType())
 	}
 	if err := checkPatternsOf(ast); err != nil {
 		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the condition does not compile: %v", err)
 	}
 	program, err := c.env.Program(ast, cel.CostLimit(maxConditionCost), cel.CostTracking(c.match))
 	if err != nil {
-		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the condition cannot be run: %v", err)
+		return nil, access.Fault(access.KindInvalid, "conditionInvalid", "the condition cannot be evaluated: %v", err)
 	}
 	estimate, err := c.env.EstimateCost(ast, ordinary{})
 	if err != nil {

@@ -135,7 +135,7 @@ func (e *evaluation) checkPort(i int, item Item, port access.PortTarget) Judged 
 
 	switch {
 	case item.Policy == nil || len(item.Policy.Ports) == 0:
-		e.refuse("machineNotConfigured", field("machine"), "no policy guards %s: an administrator configures it first",
+		e.refuse("machineNotConfigured", field("machine"), "no policy guards %s: ask an administrator to configure one",
 			item.label())
 	case formed: // else there is nothing to compare with the rules
 		rule, misses := nearest(item.Policy.Ports, asked)

@@ -62,8 +62,7 @@ func (q *Inquiry) Long() bool { return q.spent >= maxInquiry/2 }
 func (q *Inquiry) spend(units int) error {
 	if q.left -= units; q.left < 0 {
 		return access.Fault(access.KindInvalid, "ruleTooDear",
-			"its conditions and hours would have to be looked at too often for so much at once: ask for fewer "+
-				"machines at once, or for a shorter time")
+			"evaluating its conditions and hours would take too long: request fewer machines at once, or a shorter time")
 	}
 	return nil
 }

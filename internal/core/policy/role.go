@@ -11,7 +11,7 @@ func (e *evaluation) checkRole(i int, item Item, role access.RoleTarget) Judged 
 	field := func(name string) string { return fmt.Sprintf("items[%d].%s", i, name) }
 	eligible := item.Eligibility
 	if eligible == nil {
-		e.refuse("notEligible", field("role"), "nobody is eligible for %s: an administrator makes that so first", role)
+		e.refuse("notEligible", field("role"), "nobody is eligible for %s: ask an administrator for an eligibility", role)
 		return Judged{Item: item.Item}
 	}
 	out := Judged{
@@ -31,7 +31,7 @@ func (e *evaluation) checkRole(i int, item Item, role access.RoleTarget) Judged 
 			duration(eligible.Max), duration(length))
 	}
 	if e.start.Before(eligible.Start) {
-		e.refuse("notYetEligible", "start", "%s can be activated from %s on, not at %s", item.Name,
+		e.refuse("notYetEligible", "start", "%s can be activated from %s, not at %s", item.Name,
 			instant(eligible.Start), instant(e.start))
 	}
 	if end := e.from(item).Add(length); !eligible.End.IsZero() && end.After(eligible.End) {

@@ -104,7 +104,7 @@ func occurrences(option *rrule.ROption, start, until time.Time, zone *time.Locat
 }
 
 func badSeries(code, format string, args ...any) error {
-	e := access.Fault(access.KindInvalid, code, "the series cannot be taken: "+format, args...)
+	e := access.Fault(access.KindInvalid, code, "the series is not valid: "+format, args...)
 	e.Reasons = []access.Reason{{Code: code, Field: "repeat", Message: e.Message}}
 	return e
 }

@@ -75,14 +75,14 @@ func (e *evaluation) checkPatterns(justification string) {
 		rule := item.Policy.Ticket
 		wanted = wanted || rule.Required
 		refuse(item.Policy.Justification.Pattern, justification, "justificationUnlike", "justification",
-			"the policy asks for a justification like %s")
+			"the policy requires a justification like %s")
 		if rule.Pattern != "" {
 			refuse("^(?:"+rule.Pattern+")$", e.in.Ticket, "ticketUnlike", "ticket",
-				"the policy asks for a ticket like %s")
+				"the policy requires a ticket like %s")
 		}
 	}
 	if wanted && e.in.Ticket == "" {
-		e.refuse("ticketRequired", "ticket", "name the ticket that this is for: the policy asks for one")
+		e.refuse("ticketRequired", "ticket", "name the ticket: the policy requires one")
 	}
 }
 

@@ -45,7 +45,7 @@ func Validate(p access.MachinePolicy) []access.Reason {
 	if g := p.BreakGlass; g != nil {
 		if len(g.Groups)+len(g.People) == 0 || len(g.Groups)+len(g.People) > maxNamed {
 			f.refuse("emptyBreakGlass", "breakGlass",
-				"name 1 to %d groups and people who may break glass, or leave it out", maxNamed)
+				"name 1 to %d groups or people who may use break-glass access, or leave it out", maxNamed)
 		}
 		if g.Max < access.MinDuration || g.Max > access.MaxDuration {
 			f.refuse("maxOutOfRange", "breakGlass.max", "an emergency can last %s to %s, not %s",
@@ -62,7 +62,7 @@ func (f *findings) terms(p access.MachinePolicy) {
 			duration(access.MinDuration), duration(access.MaxDuration), duration(d))
 	}
 	if d := p.Gap; d != 0 && (d < access.MinGap || d > access.MaxGap) {
-		f.refuse("gapOutOfRange", "gap", "windows can be asked to lie %s to %s apart, not %s", duration(access.MinGap),
+		f.refuse("gapOutOfRange", "gap", "the gap between windows can be %s to %s, not %s", duration(access.MinGap),
 			duration(access.MaxGap), duration(d))
 	}
 	if n := p.Justification.MinLength; n < 0 || n > access.MaxText {

@@ -109,7 +109,7 @@ func (in ApplicationInput) settle(ctx context.Context, r engine.Reader, may engi
 	}
 	if definition.Disabled {
 		return app.Application{}, access.Fault(access.KindConflict, "applicationDefinitionDisabled",
-			"the publisher has disabled %q: nothing new is deployed from it", definition.Name())
+			"the publisher has disabled %q: it cannot be deployed", definition.Name())
 	}
 	form := app.Form{}
 	if definition.Form != "" {
@@ -169,7 +169,7 @@ func (in ApplicationInput) settle(ctx context.Context, r engine.Reader, may engi
 
 func badApplication(reasons []access.Reason) error {
 	refusal := access.Fault(access.KindInvalid, reasons[0].Code,
-		"the application cannot be taken as it is: nothing was changed")
+		"the application is not valid: nothing was changed")
 	refusal.Reasons = reasons
 	return refusal
 }
@@ -225,8 +225,8 @@ func (in ApplicationInput) managed(ctx context.Context, r engine.Reader, may eng
 		return access.ResourceGroupScope(g.Subscription, g.Name).Equal(managed)
 	}) {
 		return "", access.Fault(access.KindConflict, "managedGroupExists",
-			"there is a resource group %q already: the managed resource group is made with the application, so that "+
-				"nothing is handed over that was there before",
+			"there is a resource group %q already: the managed resource group is created with the application, so that "+
+				"the publisher gets access to nothing that existed before; choose another name",
 			engine.Clip(name))
 	}
 	return managed, nil

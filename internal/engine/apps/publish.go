@@ -194,7 +194,7 @@ func (in AppDefinitionInput) settle(ctx context.Context, r engine.Reader, may en
 	slices.Sort(next.Audience)
 	if len(reasons) > 0 {
 		refusal := access.Fault(access.KindInvalid, reasons[0].Code,
-			"the application definition cannot be taken as it is: nothing was changed")
+			"the application definition is not valid: nothing was changed")
 		refusal.Reasons = reasons
 		return next, refusal
 	}

@@ -81,7 +81,7 @@ func (e *Service) RefreshApplication(ctx context.Context, c engine.Caller,
 			switch {
 			case engine.IsKind(err, access.KindNotFound), err == nil && !now.OfferedTo(c.Tenant):
 				return was, access.Fault(access.KindConflict, "applicationDefinitionGone",
-					"the publisher has withdrawn the definition: the application goes on by the terms of version %s",
+					"the publisher has withdrawn the definition: the application keeps the terms of version %s",
 					was.Terms.Version)
 			case err != nil:
 				return was, fmt.Errorf("read definition: %w", err)
@@ -92,12 +92,12 @@ func (e *Service) RefreshApplication(ctx context.Context, c engine.Caller,
 			switch {
 			case was.Settings.JIT && !now.JIT.Available:
 				return was, access.Fault(access.KindConflict, "jitNotAvailable",
-					"version %s offers no just-in-time access any more, which this application was deployed with: "+
-						"it goes on by the terms of version %s",
+					"version %s no longer offers just-in-time access, which this application was deployed with: the application "+
+						"keeps the terms of version %s",
 					now.Version, was.Terms.Version)
 			case !was.Settings.JIT && now.JIT.Required:
 				return was, access.Fault(access.KindConflict, "jitRequired",
-					"version %s is offered with just-in-time access alone: turn it on first", now.Version)
+					"version %s is offered only with just-in-time access: enable it first", now.Version)
 			}
 			if err := may.Require(rbac.RoleAssignmentsWrite, was.Resource); err != nil &&
 				now.Digest() != was.Terms.Digest() {
@@ -199,7 +199,7 @@ func (e *Service) customersApplication(ctx context.Context, r engine.Reader, c e
 		return may, a, err
 	case a.Tenant != c.Tenant:
 		return may, a, access.Fault(access.KindForbidden, "customerOnly",
-			"application %q is the customer's: its settings and its end are for the customer alone to decide", a.Name())
+			"application %q belongs to the customer: only the customer can change its settings or delete it", a.Name())
 	}
 	return may, a, may.Require(action, a.Resource)
 }

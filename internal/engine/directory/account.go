@@ -45,7 +45,7 @@ func stillSignedIn(ctx context.Context, r engine.Reader, c engine.Caller) error 
 	_, err := r.Session(ctx, c.Session)
 	if engine.IsKind(err, access.KindNotFound) {
 		return access.Fault(access.KindUnauthenticated, "sessionEnded",
-			"the session has ended meanwhile: sign in again")
+			"the session has ended in the meantime: sign in again")
 	}
 	if err != nil {
 		return fmt.Errorf("read session: %w", err)

@@ -102,11 +102,11 @@ func (in APITokenInput) make(c engine.Caller, token string, now time.Time) (t en
 	case in.Name == "" || strings.TrimSpace(
 		in.Name) != in.Name || len(in.Name) > maxPrincipalName || !PlainText(in.Name):
 		return t, access.Fault(access.KindInvalid, "malformedName",
-			"the token needs a name that says what it is for: 1 to %d bytes without control characters",
+			"the token needs a name that says its purpose: 1 to %d bytes without control characters",
 			maxPrincipalName)
 	case in.TTL < minAPITokenTTL || in.TTL > maxAPITokenTTL:
 		return t, access.Fault(access.KindInvalid, "ttlOutOfRange",
-			"the token would be good for %s; use one minute to one year", in.TTL)
+			"the token would be valid for %s; use one minute to one year", in.TTL)
 	}
 	if err := in.Bounds.Check(); err != nil {
 		return t, err
@@ -164,7 +164,7 @@ func (e *Service) RevokeAPIToken(ctx context.Context, c engine.Caller, ref strin
 // is none, where its time is over, or where its principal is disabled. Package identity alone calls it.
 func (e *Service) APITokenCaller(ctx context.Context, hash string) (c engine.Caller, err error) {
 	ended := access.Fault(access.KindUnauthenticated, "tokenEnded",
-		"the API token has expired, was revoked, or was never one of ours: make another")
+		"the API token has expired, was revoked, or is not one of this server: create another")
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		t, err := r.APITokenByHash(ctx, hash)
 		if err != nil {

@@ -39,7 +39,7 @@ func (e *Service) DeleteGroup(ctx context.Context, c engine.Caller, ref string) 
 			}
 			if len(mentions.found) > 0 {
 				refusal := access.Fault(access.KindConflict, "groupInUse",
-					"group %s is named elsewhere: take it out there first", g.Name)
+					"group %s is still referenced: remove it there first", g.Name)
 				refusal.Reasons = mentions.found
 				return refusal
 			}

@@ -110,11 +110,11 @@ func (in PrincipalInput) check() error {
 		in.Name) > maxPrincipalName || !PlainText(
 		in.Name) || strings.HasPrefix(in.Name, "/") || uuid.Validate(in.Name) == nil {
 		return access.Fault(access.KindInvalid, "malformedName",
-			"the name %q cannot be taken: use 1 to %d bytes without control characters, not a GUID",
+			"the name %q is not valid: use 1 to %d bytes without control characters, not a GUID",
 			engine.Clip(in.Name), maxPrincipalName)
 	}
 	if why := engine.Deceptive(in.Name); why != "" {
-		return access.Fault(access.KindInvalid, "malformedName", "the name %q cannot be taken: %s",
+		return access.Fault(access.KindInvalid, "malformedName", "the name %q is not valid: %s",
 			engine.Clip(in.Name), why)
 	}
 	return checkTexts(in.DisplayName, in.Email)
@@ -123,7 +123,7 @@ func (in PrincipalInput) check() error {
 func checkTexts(displayName, email string) error {
 	if len(displayName) > maxPrincipalName || !PlainText(displayName) || engine.Hidden(displayName) {
 		return access.Fault(access.KindInvalid, "malformedDisplayName",
-			"the display name is too long, or has characters that nobody sees or that turn the direction of text")
+			"the display name is too long, or has invisible characters or characters that change the direction of text")
 	}
 	if email != "" && (len(email) > maxPrincipalName || !PlainText(
 		email) || strings.ContainsAny(email, " <>,;") || !strings.Contains(email, "@")) {
@@ -336,7 +336,7 @@ func (e *Service) AddMember(ctx context.Context, c engine.Caller, group, member 
 			}
 			if loop != "" {
 				return access.Fault(access.KindInvalid, "membershipLoop",
-					"group %q lies within %q already, and so cannot hold it: %s", g.Name, m.Name, loop)
+					"group %q is a member of %q already, so it cannot contain it: %s", g.Name, m.Name, loop)
 			}
 			if err := tx.AddMember(ctx, g.ID, m.ID, c.Principal, now.At); err != nil {
 				return fmt.Errorf("add member: %w", err)

@@ -172,7 +172,8 @@ func freeName(ctx context.Context, w *engine.Work, in ExternalSignIn) (string, e
 			return "", fmt.Errorf("read principal: %w", err)
 		}
 	}
-	return "", access.Fault(access.KindConflict, "nameTaken", "too many users are called %q already", engine.Clip(base))
+	return "", access.Fault(access.KindConflict, "nameTaken",
+		"there are too many users named %q already", engine.Clip(base))
 }
 
 // syncGroups makes memberships of the managed groups what the provider says; where it says nothing, they stay. A group
@@ -266,7 +267,7 @@ func (e *Service) BeginCeremony(ctx context.Context, c engine.Ceremony) error {
 // FinishCeremony gives the first half of a sign-in, once. One of another kind, or whose time is over, is lost.
 func (e *Service) FinishCeremony(ctx context.Context, hash, kind string) (c engine.Ceremony, err error) {
 	over := access.Fault(access.KindUnauthenticated, "ceremonyOver",
-		"this sign-in was finished already, or its time is over: begin again")
+		"this sign-in was completed already, or has expired: start again")
 	err = e.kernel.Store.Update(ctx, func(tx engine.Tx) error {
 		c, err = tx.Ceremony(ctx, hash)
 		if engine.IsKind(err, access.KindNotFound) {

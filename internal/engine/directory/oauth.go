@@ -39,7 +39,7 @@ func (e *Service) SwapTokenKeys(ctx context.Context, was, next []byte) error {
 			return err
 		}
 		if !bytes.Equal(now, was) {
-			return access.Fault(access.KindConflict, "keysChanged", "the keys of tokens have changed meanwhile")
+			return access.Fault(access.KindConflict, "keysChanged", "the token signing keys have changed in the meantime")
 		}
 		return e.kernel.SaveSecretSetting(ctx, tx, engine.TokenKeysSetting, next)
 	})
@@ -83,7 +83,7 @@ func (e *Service) PendingSignIn(ctx context.Context, userCode string) (p engine.
 		if engine.IsKind(err, access.KindNotFound) || err == nil && !e.kernel.Now().Before(p.ExpiresAt) {
 			p = engine.PendingSignIn{}
 			return access.Fault(access.KindNotFound, "unknownCode",
-				"this code is not one that waits, or its time is over: start again on the device")
+				"this code is unknown or has expired: start again on the device")
 		}
 		return err
 	})
@@ -99,7 +99,7 @@ func (e *Service) AnswerSignIn(ctx context.Context, userCode, session string) er
 		case engine.IsKind(err, access.KindNotFound),
 			err == nil && (!e.kernel.Now().Before(p.ExpiresAt) || p.Denied || p.Session != ""):
 			return access.Fault(access.KindNotFound, "unknownCode",
-				"this code is not one that waits, or its time is over: start again on the device")
+				"this code is unknown or has expired: start again on the device")
 		case err != nil:
 			return fmt.Errorf("read sign-in: %w", err)
 		}
@@ -177,7 +177,7 @@ func (e *Service) answered(ctx context.Context, r engine.Reader, hash string) (e
 	switch {
 	case engine.IsKind(err, access.KindNotFound), err == nil && !e.kernel.Now().Before(p.ExpiresAt):
 		return p, access.Fault(access.KindUnauthenticated, SignInUnknown,
-			"the code is unknown, its time is over, or it was used already")
+			"the code is unknown, has expired, or was used already")
 	case err != nil:
 		return p, fmt.Errorf("read sign-in: %w", err)
 	case p.Session == "" && !p.Denied:

@@ -42,7 +42,7 @@ func (e *Service) mayChangePasskeys(ctx context.Context, c engine.Caller) (list 
 		return nil, engine.StepUpRequired("changing your passkeys")
 	case len(list) == 0 && !c.Proved(now):
 		return nil, access.Fault(access.KindForbidden, "proofRequired",
-			"the first passkey needs a fresh proof that it is you: give your password again, or sign out and in")
+			"the first passkey needs a fresh proof of your identity: enter your password again, or sign out and in")
 	}
 	return list, nil
 }
@@ -51,7 +51,7 @@ func (e *Service) mayChangePasskeys(ctx context.Context, c engine.Caller) (list 
 func (e *Service) AddPasskey(ctx context.Context, c engine.Caller, p engine.Passkey) (engine.Passkey, error) {
 	if p.Name == "" || strings.TrimSpace(p.Name) != p.Name || len(p.Name) > maxPrincipalName || !PlainText(p.Name) {
 		return p, access.Fault(access.KindInvalid, "malformedName",
-			"the passkey needs a name that says where it is: 1 to %d bytes without control characters",
+			"the passkey needs a name that says where it is kept: 1 to %d bytes without control characters",
 			maxPrincipalName)
 	}
 	known, err := e.mayChangePasskeys(ctx, c)
@@ -144,7 +144,7 @@ func (e *Service) SignInByPasskey(ctx context.Context, used engine.Passkey, s en
 		}
 		if p.Disabled || p.Kind != access.User {
 			return access.Fault(access.KindUnauthenticated, "wrongPasskey",
-				"this passkey lets nobody in: use another, or ask an administrator")
+				"this passkey is not accepted: use another, or ask an administrator")
 		}
 		s.Method, s.SteppedUpAt = MethodPasskey, w.Now
 		if err := usePasskey(ctx, tx, used, w.Now); err != nil {

@@ -34,10 +34,10 @@ func (e *Service) resettable(ctx context.Context, r engine.Reader, c engine.Call
 		return may, p, err
 	case p.Kind != access.User:
 		return may, p, access.Fault(access.KindInvalid, "passwordNotAllowed",
-			"only a user has a password, and %q is none", p.Name)
+			"only a user has a password, and %q is not a user", p.Name)
 	case p.ID == c.Principal:
 		return may, p, access.Fault(access.KindConflict, "ownPassword",
-			"this is your own password: change it with the present one")
+			"this is your own password: change it with your current password")
 	}
 	return may, p, nil
 }
@@ -99,7 +99,7 @@ func (e *Service) ChangePassword(ctx context.Context, c engine.Caller, hash, che
 		}
 		if password.Hash != checked {
 			return access.Fault(access.KindConflict, "passwordChanged",
-				"the password was changed meanwhile: sign in again")
+				"the password was changed in the meantime: sign in again")
 		}
 		w := e.kernel.NewWork(tx, e.kernel.Now())
 		p, err := tx.Principal(ctx, c.Principal)
@@ -140,7 +140,7 @@ func (e *Service) Prove(ctx context.Context, c engine.Caller, checked string) er
 		}
 		if password.Hash != checked {
 			return access.Fault(access.KindConflict, "passwordChanged",
-				"the password was changed meanwhile: sign in again")
+				"the password was changed in the meantime: sign in again")
 		}
 		session.ProvedAt = e.kernel.Now()
 		if err := tx.SaveSession(ctx, session); err != nil {

@@ -314,7 +314,7 @@ func EndEligibleWithin(ctx context.Context, w *engine.Work, tenant access.Tenant
 // groupEmpty refuses where something lies in a resource group, with the first things that do.
 func groupEmpty(ctx context.Context, r engine.Reader, may engine.Rights, group engine.PlacedGroup) error {
 	refusal := access.Fault(access.KindConflict, "resourceGroupNotEmpty",
-		"resource group %q is not empty: delete what lies in it first", group.Group.Name)
+		"resource group %q is not empty: delete its resources first", group.Group.Name)
 	add := func(what string, id access.ResourceID) {
 		if len(refusal.Reasons) < engine.MaxReasons {
 			refusal.Reasons = append(refusal.Reasons,

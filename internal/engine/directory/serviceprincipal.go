@@ -74,7 +74,7 @@ func (in SecretInput) make(now time.Time) (text string, s engine.Secret, err err
 	switch {
 	case in.TTL < time.Minute || in.TTL > maxSecretTTL:
 		return "", s, access.Fault(access.KindInvalid, "ttlOutOfRange",
-			"the secret would be good for %s; use one minute to two years", in.TTL)
+			"the secret would be valid for %s; use one minute to two years", in.TTL)
 	case len(in.Name) > maxPrincipalName || !PlainText(in.Name):
 		return "", s, access.Fault(access.KindInvalid, "malformedName",
 			"the name of the secret is too long or has control characters")
@@ -234,7 +234,7 @@ func (e *Service) ClientSignedIn(ctx context.Context, p access.Principal, proof 
 			_, err := tx.Ceremony(ctx, proof.Once)
 			if err == nil {
 				return access.Fault(access.KindUnauthenticated, AssertionUsed,
-					"this proof was used before, and counts once")
+					"this assertion was used before; each one is valid once")
 			}
 			if !engine.IsKind(err, access.KindNotFound) {
 				return fmt.Errorf("read used proof: %w", err)
@@ -272,7 +272,7 @@ type TokenSubject struct {
 // disabled, or where the session or secret that the token came from has ended.
 func (e *Service) TokenCaller(ctx context.Context, subject TokenSubject) (c engine.Caller, err error) {
 	ended := access.Fault(access.KindUnauthenticated, "tokenEnded",
-		"what this token came from has ended or was taken back: sign in again")
+		"the session or secret behind this token has ended or was revoked: sign in again")
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		var s engine.Session // its zero value where the token came from a secret
 		var over bool

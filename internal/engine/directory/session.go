@@ -130,7 +130,7 @@ func (e *Service) SignIn(ctx context.Context, in SignInInput) error {
 			return fmt.Errorf("read password: %w", err)
 		}
 		if p.Disabled || password.Hash != in.Checked {
-			return access.Fault(access.KindConflict, "signInChanged", "the user was changed meanwhile: sign in again")
+			return access.Fault(access.KindConflict, "signInChanged", "the user was changed in the meantime: sign in again")
 		}
 		actor := access.Actor{ID: p.ID, Name: p.Name, Address: in.Address, Via: in.Via}
 		if in.PasswordHash != "" {
@@ -216,7 +216,7 @@ func (e *Service) SignInRefused(ctx context.Context, in SignInRefusal) error {
 // count as a use: see UseSession.
 func (e *Service) Session(ctx context.Context, hash string) (c engine.Caller, s engine.Session, err error) {
 	ended := access.Fault(access.KindUnauthenticated, "sessionEnded",
-		"the session has ended, or was never one of ours: sign in again")
+		"the session has ended, or is not one of this server: sign in again")
 	err = e.kernel.Store.View(ctx, func(r engine.Reader) error {
 		s, err = r.Session(ctx, hash)
 		switch {

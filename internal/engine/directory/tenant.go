@@ -100,7 +100,7 @@ func (in TenantInput) complete(tenants []access.Tenant) (TenantInput, error) {
 	}
 	if len(in.Name) > maxTenantName || strings.ContainsAny(in.Name, "._") || uuid.Validate(in.Name) == nil {
 		return in, access.Fault(access.KindInvalid, "malformedName",
-			"tenant name %q cannot be taken: use 1 to %d letters, digits or '-', and not a GUID", engine.Clip(in.Name),
+			"tenant name %q is not valid: use 1 to %d letters, digits or '-', and not a GUID", engine.Clip(in.Name),
 			maxTenantName)
 	}
 	if len(tenants) >= maxTenants {
@@ -110,7 +110,7 @@ func (in TenantInput) complete(tenants []access.Tenant) (TenantInput, error) {
 	for _, reserved := range []string{"common", "organizations", "consumers", "adfs"} {
 		if strings.EqualFold(in.Name, reserved) {
 			return in, access.Fault(access.KindInvalid, "reservedName",
-				"the clients of Azure mean something else by %q: choose another name", in.Name)
+				"Azure clients reserve %q: choose another name", in.Name)
 		}
 	}
 	for _, t := range tenants {

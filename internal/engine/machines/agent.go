@@ -51,7 +51,7 @@ func (e *Service) AuthenticateAgent(ctx context.Context, agent access.AgentID,
 ) (a access.Agent, err error) {
 	refused := func(why, message string) error {
 		refusal := access.Fault(access.KindUnauthenticated, "agentRefused",
-			"this agent is not known here any more: enroll it again")
+			"this server no longer knows the agent: enroll it again")
 		refusal.Reasons = []access.Reason{{Code: why, Message: message}}
 		return refusal
 	}
@@ -98,7 +98,7 @@ func (e *Service) Desired(ctx context.Context, agent access.AgentID) (access.Des
 func known(a access.Agent) error {
 	if a.ID == "" || a.Revoked {
 		return access.Fault(access.KindUnauthenticated, "agentRefused",
-			"this agent is not known here any more: enroll it again")
+			"this server no longer knows the agent: enroll it again")
 	}
 	return nil
 }

@@ -81,15 +81,15 @@ func goodToken(ctx context.Context, r engine.Reader, in EnrollInput, now time.Ti
 	switch {
 	case engine.IsKind(err, access.KindNotFound):
 		return t, access.Fault(access.KindUnauthenticated, "tokenUnknown",
-			"the enrollment token is not one of this server: make a new one with postern machine token")
+			"the enrollment token is not one of this server: create one with postern machine token")
 	case err != nil:
 		return t, fmt.Errorf("read enrollment token: %w", err)
 	case !t.UsedAt.IsZero():
 		return t, access.Fault(access.KindUnauthenticated, "tokenUsed",
-			"the enrollment token was used at %s: make a new one for each agent", t.UsedAt.Format(time.RFC3339))
+			"the enrollment token was used at %s: create one for each agent", t.UsedAt.Format(time.RFC3339))
 	case !now.Before(t.ExpiresAt):
 		return t, access.Fault(access.KindUnauthenticated, "tokenExpired",
-			"the enrollment token was good until %s: make a new one", t.ExpiresAt.Format(time.RFC3339))
+			"the enrollment token expired at %s: create a new one", t.ExpiresAt.Format(time.RFC3339))
 	}
 	groups, err := r.ResourceGroups(ctx)
 	if err != nil {
@@ -99,7 +99,7 @@ func goodToken(ctx context.Context, r engine.Reader, in EnrollInput, now time.Ti
 		return access.ResourceGroupScope(g.Subscription, g.Name).Equal(t.Scope())
 	}) {
 		return t, access.Fault(access.KindUnauthenticated, "tokenWithoutGroup",
-			"the resource group %q of the enrollment token is gone: make a new token for another one", t.ResourceGroup)
+			"the resource group %q of the enrollment token no longer exists: create a token for another one", t.ResourceGroup)
 	}
 	return t, nil
 }
@@ -114,8 +114,8 @@ func (e *Service) makerOf(ctx context.Context, r engine.Reader, t engine.Enrollm
 	may, err := e.kernel.Rights(ctx, r, engine.Caller{Principal: maker.ID, Name: maker.Name, Tenant: maker.Tenant})
 	if err == nil && !may.MayOf(t.Tenant, rbac.EnrollmentTokensWrite, t.Scope()) {
 		err = access.Fault(access.KindUnauthenticated, "tokenMakerLeft",
-			"whoever made the enrollment token may not enroll agents in the resource group %q any more: somebody "+
-				"who may makes a new one",
+			"the creator of the enrollment token may no longer enroll agents in the resource group %q: someone who may "+
+				"has to create a new one",
 			t.ResourceGroup)
 	}
 	return may, err
@@ -198,7 +198,7 @@ func (e *Service) RenewAgent(ctx context.Context, agent access.AgentID, addr net
 ) (out Enrolled, err error) {
 	if e.words.Take(nil, agent, 1, e.kernel.Now()) == 0 {
 		return Enrolled{}, access.Fault(access.KindLimited, "tooManyRenewals",
-			"this agent has had its certificate renewed too often: it may ask again in an hour")
+			"this agent has renewed its certificate too often: it can try again in an hour")
 	}
 	fingerprint, err := sign(agent)
 	if err != nil {
@@ -211,7 +211,7 @@ func (e *Service) RenewAgent(ctx context.Context, agent access.AgentID, addr net
 		}
 		if a.Revoked {
 			return access.Fault(access.KindUnauthenticated, "agentRefused",
-				"this agent is not known here any more: enroll it again")
+				"this server no longer knows the agent: enroll it again")
 		}
 		if a.Fingerprint != fingerprint {
 			out.Agent = a

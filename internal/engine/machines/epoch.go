@@ -34,7 +34,7 @@ func (e *Service) StartEpoch(ctx context.Context, agent access.AgentID, ahead in
 func (e *Service) startEpoch(ctx context.Context, tx engine.Tx, b *engine.Bill, a access.Agent, ahead int64) error {
 	if e.words.Take(b, a.ID, 1, e.kernel.Now()) == 0 {
 		return access.Fault(access.KindLimited, "tooManyEpochs",
-			"this agent has been ahead of the server too often: it may say so again in an hour")
+			"this agent has been ahead of the server too often: it can report that again in an hour")
 	}
 	if err := tx.StartEpoch(ctx, a.ID, engine.NewID(), ahead); err != nil {
 		return fmt.Errorf("start an epoch: %w", err)
@@ -61,5 +61,5 @@ func (e *Service) startEpoch(ctx context.Context, tx engine.Tx, b *engine.Bill, 
 
 func anotherEpoch() error {
 	return access.Fault(access.KindConflict, "anotherEpoch",
-		"this report is of a state from before the server was restored: make it again from the desired state that comes")
+		"this report describes a state from before the server was restored: report again after the next desired state")
 }

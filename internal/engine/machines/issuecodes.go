@@ -47,7 +47,7 @@ func (e *Service) IssueGlassCodes(ctx context.Context, c engine.Caller, machine 
 				return err
 			}
 			if m.Agent == "" {
-				return access.Fault(access.KindConflict, "noAgent", "machine %q has no agent that could check a code",
+				return access.Fault(access.KindConflict, "noAgent", "machine %q has no agent that can check a code",
 					m.Name)
 			}
 			earlier, err := tx.GlassCodes(ctx, m.ID)

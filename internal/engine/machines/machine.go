@@ -134,12 +134,12 @@ func (in AddMachineInput) check() error {
 	}
 	if len(in.Addresses) == 0 || len(in.Addresses) > engine.MaxAddresses {
 		return access.Fault(access.KindInvalid, "addressesMissing",
-			"a machine behind a gateway needs 1 to %d addresses, by which the gateway knows it", engine.MaxAddresses)
+			"a machine behind a gateway needs 1 to %d addresses, by which the gateway recognizes it", engine.MaxAddresses)
 	}
 	for i, a := range in.Addresses {
 		if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() {
 			e := access.Fault(access.KindInvalid, "addressUnusable",
-				"an address of the machine cannot be one behind a gateway")
+				"the address cannot be that of a machine behind a gateway")
 			e.Reasons = []access.Reason{
 				{
 					Code: "addressUnusable", Field: fmt.Sprintf("addresses[%d]", i),

@@ -128,7 +128,7 @@ func (e *Service) DeleteNetwork(ctx context.Context, c engine.Caller, name strin
 // networkUnused refuses where a policy names the network, with every place that does.
 func networkUnused(ctx context.Context, r engine.Reader, n access.Network) error {
 	refusal := access.Fault(access.KindConflict, "networkInUse",
-		"network %s is named by policies: take it out of them first", n.Name)
+		"network %s is used by policies: remove it from them first", n.Name)
 	err := directory.EachEntryWith(ctx, r, n.Tenant, n.Name, func(of string, entry access.MachinePolicy) (bool, error) {
 		for i, rule := range entry.Ports {
 			if !slices.ContainsFunc(rule.Networks,

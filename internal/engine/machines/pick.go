@@ -43,14 +43,14 @@ func Picked(ctx context.Context, r engine.Reader, may engine.Rights, selector, g
 		}
 		if len(ids) > access.MaxItems {
 			return nil, engine.SelectorFault("tooManyItems", field,
-				"more than %d machines are picked; one request may have %d items", access.MaxItems, access.MaxItems)
+				"the selection has more than %d machines; a request can have %d items", access.MaxItems, access.MaxItems)
 		}
 		if p.Cursor = list.Next; p.Cursor == "" {
 			break
 		}
 	}
 	if len(ids) == 0 {
-		return nil, engine.SelectorFault("noMachinePicked", field, "no machine that you may ask for is picked")
+		return nil, engine.SelectorFault("noMachinePicked", field, "the selection has no machine that you may request")
 	}
 	return ids, nil
 }

@@ -338,7 +338,7 @@ func malformedPolicy(reasons []access.Reason) error {
 		return nil
 	}
 	refusal := access.Fault(access.KindInvalid, "malformedPolicy",
-		"the policy cannot be taken as it is: nothing was changed")
+		"the policy is not valid: nothing was changed")
 	refusal.Reasons = reasons
 	return refusal
 }

@@ -117,7 +117,7 @@ func (e *Service) PutPolicy(ctx context.Context, c engine.Caller, in PolicyInput
 				}
 				if other, err := tx.GuardOf(ctx, m.ID); err == nil && other.ID != was.ID {
 					return access.Fault(access.KindConflict, "machineGuarded",
-						"machine %q is named by the policy %s already: take it out there first", m.Name, other.Resource)
+						"machine %q is part of the policy %s already: remove it there first", m.Name, other.Resource)
 				} else if err != nil && !engine.IsKind(err, access.KindNotFound) {
 					return fmt.Errorf("read policy: %w", err)
 				}

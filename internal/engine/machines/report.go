@@ -109,7 +109,7 @@ func (e *Service) report(ctx context.Context, tx engine.Tx, b *engine.Bill, a ac
 	}
 	if in.moved > 0 && !e.moves.Afford(b, a.ID, in.moved, in.Now) {
 		return false, access.Fault(access.KindLimited, tooManyMoves,
-			"this agent has seen grants come and go too often: it may say later how they are then")
+			"this agent has reported changes of grants too often: it can report their state later")
 	}
 	if err := in.denied(ctx, r.Denied); err != nil {
 		return false, err
@@ -168,9 +168,9 @@ func checkReport(a access.Agent, r access.Report, now time.Time) error {
 	switch {
 	case a.Revoked && !a.Leaving(now):
 		return access.Fault(access.KindUnauthenticated, "agentRefused",
-			"this agent is not known here any more: enroll it again")
+			"this server no longer knows the agent: enroll it again")
 	case r.Revision < 0 || r.Revision > maxRevision:
-		return access.Fault(access.KindInvalid, "unknownRevision", "the report is of revision %d, and the newest is %d",
+		return access.Fault(access.KindInvalid, "unknownRevision", "the report is for revision %d, but the newest is %d",
 			r.Revision, a.Revision)
 	case len(r.Observations) > maxObservations || len(
 		r.Denied) > maxDenied || len(r.Drift) > maxDrift || len(r.Foreign) > maxForeign:
@@ -292,7 +292,7 @@ func (in *reporting) foreign(ctx context.Context, o access.Observation) error {
 		return err
 	}
 	return access.Fault(access.KindForbidden, "foreignGrant",
-		"the report speaks of a grant %q that is none of this agent's", engine.Clip(string(o.Grant)))
+		"the report names grant %q, which is not one of this agent", engine.Clip(string(o.Grant)))
 }
 
 // observe moves one grant as far as its state allows, and saves it where anything changed.
@@ -408,7 +408,7 @@ func (in *reporting) denied(ctx context.Context, attempts []access.Denied) error
 				continue // it was deleted after the attempt
 			}
 			return access.Fault(access.KindForbidden, "foreignMachine",
-				"the report speaks of a machine %q that this agent does not guard", engine.Clip(string(d.Machine)))
+				"the report names machine %q, which this agent does not guard", engine.Clip(string(d.Machine)))
 		}
 		counts[key{d.Machine, d.Source.Unmap().WithZone(""), d.Protocol, d.Port}] += max(d.Count, 1)
 	}

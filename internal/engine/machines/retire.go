@@ -47,7 +47,7 @@ func nothingBehind(ctx context.Context, r engine.Reader, may engine.Rights, gate
 		return nil
 	}
 	refusal := access.Fault(access.KindConflict, "gatewayInUse",
-		"machines are behind the gateway %q, and nothing would guard them: delete them first, or replace the gateway",
+		"the gateway %q guards machines that nothing else would guard: delete them first, or replace the gateway",
 		gateway.Name)
 	for _, m := range behind.Items {
 		if may.MayOf(m.Tenant, rbac.MachinesRead, m.Resource) {

@@ -88,8 +88,8 @@ func roomForToken(waiting []engine.EnrollmentToken, hands []access.PrincipalID) 
 	}
 	if most := (maxWaitingTokens - (len(waiting) - own)) / 2; own >= most {
 		return access.Fault(access.KindConflict, "tooManyTokens",
-			"%d of your enrollment tokens wait for their agents, and %d of others; you may have %d: withdraw some, or "+
-				"let their time pass", own, len(waiting)-own, most)
+			"%d of your enrollment tokens are unused, and %d of other people; you may have %d: withdraw some, or wait "+
+				"until they expire", own, len(waiting)-own, most)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (e *Service) DeleteEnrollmentToken(ctx context.Context, c engine.Caller, id
 			i := slices.IndexFunc(list, func(t engine.EnrollmentToken) bool { return t.PublicID() == id })
 			if i < 0 {
 				return access.Fault(access.KindNotFound, "unknownToken",
-					"there is no enrollment token %q that waits for its agent", engine.Clip(id))
+					"there is no unused enrollment token %q", engine.Clip(id))
 			}
 			w := e.kernel.NewWork(tx, may.Now)
 			if err := directory.WithdrawToken(ctx, w, list[i], rbac.EnrollmentTokensWrite,
@@ -157,7 +157,7 @@ func (in TokenInput) complete() (TokenInput, error) {
 			engine.Clip(string(in.Mode)))
 	case in.TTL < time.Second || in.TTL > maxTokenTTL:
 		return in, access.Fault(access.KindInvalid, "ttlOutOfRange",
-			"the token would be good for %s; use one second to 30 days", in.TTL)
+			"the token would be valid for %s; use one second to 30 days", in.TTL)
 	case in.Name != "":
 		return in, access.CheckName("machine", in.Name)
 	}

@@ -70,7 +70,7 @@ func (e *Service) sealInto(c *engine.Channel, in ChannelInput) error {
 	case in.Secret != nil && *in.Secret != "":
 		if e.sealSecret == nil {
 			return access.Fault(access.KindUnavailable, "noVault",
-				"this server cannot keep secrets; put the secret into a file of its folder of secrets")
+				"this server cannot store secrets; put the secret into a file in its secrets folder")
 		}
 		sealed, err := e.sealSecret(c.ID, c.Kind, *in.Secret)
 		if err != nil {
@@ -116,7 +116,7 @@ func (e *Service) CreateChannel(ctx context.Context, c engine.Caller,
 		}
 		if len(others.Items) == maxChannels {
 			return access.Fault(access.KindConflict, "tooManyChannels",
-				"there are %d channels, and no more are allowed: delete one that is not needed", maxChannels)
+				"there are %d channels, the most that are allowed: delete one first", maxChannels)
 		}
 		if _, err := findChannel(ctx, tx, c.Tenant, channel.Name); !engine.IsKind(err, access.KindNotFound) {
 			return engine.FirstError(err, nameTaken(channel.Name))
@@ -150,14 +150,13 @@ func (e *Service) UpdateChannel(ctx context.Context, c engine.Caller, ref string
 			}
 			if in.IfRevision != nil && *in.IfRevision != was.Revision {
 				return access.Fault(access.KindConflict, "staleRevision",
-					"the channel has revision %d by now: read it again and repeat", was.Revision)
+					"the channel has changed since you read it (it has revision %d now): read it again", was.Revision)
 			}
 			channel = in.onto(was)
 			channel.Revision++
 			if in.Secret == nil && in.SecretFile == nil && channel.TakesSecretElsewhere(was) {
 				return access.Fault(access.KindInvalid, "secretNeeded",
-					"the channel would take its secret to another server than the one that it was given for: give "+
-						"the secret with the change")
+					"the channel would send its secret to a different server: give the secret again with this change")
 			}
 			if err := e.sealInto(&channel, in); err != nil {
 				return err
@@ -264,12 +263,12 @@ func (e *Service) TestChannel(ctx context.Context, c engine.Caller, ref, to stri
 			}
 			if to = self.Email; to == "" {
 				return access.Fault(access.KindInvalid, "recipientMissing",
-					"you have no e-mail address; say where the test is to go")
+					"you have no email address; say where to send the test")
 			}
 		}
 		if to != "" && (!channel.Kind.Personal() || !engine.PlainAddress(to)) {
 			return access.Fault(access.KindInvalid, "recipientInvalid",
-				"%q cannot get the test: give a plain e-mail address, and only for a mail channel", engine.Clip(to))
+				"the test cannot be sent to %q: give a plain email address, and only for a mail channel", engine.Clip(to))
 		}
 		return nil
 	})

@@ -87,7 +87,7 @@ func (in RouteInput) person(ctx context.Context, r engine.Reader, c engine.Calle
 	p, err := directory.FindPrincipal(ctx, r, c.Tenant, in.Principal)
 	if err == nil && p.Kind != access.User {
 		return p, access.Fault(access.KindInvalid, "notAPerson",
-			"%q is no person: routes are for people, or for everybody", engine.Clip(p.Name))
+			"%q is not a person: a route is for a person, or for everybody", engine.Clip(p.Name))
 	}
 	return p, err
 }
@@ -129,7 +129,7 @@ func (in RouteInput) policy(ctx context.Context, r engine.Reader, may engine.Rig
 	}
 	if who != "" && !may.Dir.Check(who, rbac.PoliciesRead, p.Resource, may.Now).Allowed {
 		return access.Policy{}, access.Fault(access.KindForbidden, "mayNotWatch",
-			"that person may not read the policy, and so may not watch it")
+			"that person may not read the policy, so they cannot follow it")
 	}
 	return p, nil
 }
@@ -145,7 +145,7 @@ func tooManyRoutes(ctx context.Context, r engine.OutboxReader, route engine.Rout
 		})
 	if err == nil && n >= maxRoutes {
 		return access.Fault(access.KindConflict, "tooManyRoutes",
-			"there are %d routes already, and no more are allowed: delete one that is not needed", n)
+			"there are %d routes, the most that are allowed: delete one first", n)
 	}
 	return err
 }

@@ -86,13 +86,13 @@ func (e *Service) WhoHad(ctx context.Context, c engine.Caller, machine string, a
 				micros, err := strconv.ParseInt(began, 10, 64)
 				if err != nil {
 					return access.Fault(access.KindInvalid, "malformedCursor",
-						"the cursor is not one that this list gave; begin again without one")
+						"the cursor is not one of this list; start again without one")
 				}
 				at, p.Cursor = time.UnixMicro(micros), rest
 			}
 			if at.After(may.Now) {
 				return access.Fault(access.KindInvalid, "timeAhead",
-					"what will be is not known: give a time that is over")
+					"the time lies in the future: give a time in the past")
 			}
 			held, err := r.HeldAt(ctx, m.ID, at, p)
 			if err != nil {

@@ -111,7 +111,7 @@ func (e *Service) activateNew(ctx context.Context, tx engine.Tx, may engine.Righ
 		item.Duration, item.Until = in.Duration, in.Until
 		if len(sites) > 0 && !sites[0].Resource.Equal(role.Scope) {
 			return RequestDetail{}, access.Fault(access.KindInvalid, "severalScopes",
-				"one request activates roles at one scope: make another one for %s", role)
+				"one request activates roles at one scope: make another request for %s", role)
 		}
 		tenant = one.Eligibility.Tenant
 		asked.Items = append(asked.Items, item)
@@ -179,7 +179,7 @@ func notEligibleFor(may engine.Rights, ref EligibleRole) *access.Error {
 	}
 	if ref.Eligibility == "" && ref.Scope != "" && may.Dir.Holds(may.Caller.Principal, ref.Role, ref.Scope, may.Now) {
 		return access.Fault(access.KindForbidden, "roleHeldAlready",
-			"you have the role %s already: it needs no activation, so leave it out of the request", engine.Clip(what))
+			"you have the role %s already, without activation: leave it out of the request", engine.Clip(what))
 	}
 	return access.Fault(access.KindForbidden, "notEligible", "you are not eligible for %s", engine.Clip(what))
 }

@@ -64,7 +64,7 @@ func (*Service) mayBreakGlass(ctx context.Context, tx engine.Tx, may engine.Righ
 		if !named {
 			kind = access.KindForbidden
 		}
-		refusal := access.Fault(kind, reasons[0].Code, "glass cannot be broken like this: nothing was opened")
+		refusal := access.Fault(kind, reasons[0].Code, "this is not a valid break-glass request: nothing was opened")
 		refusal.Reasons = reasons
 		return refusal
 	}
@@ -74,7 +74,7 @@ func (*Service) mayBreakGlass(ctx context.Context, tx engine.Tx, may engine.Righ
 	}
 	if len(open) > 0 {
 		return access.Fault(access.KindForbidden, "reviewOpen",
-			"your emergency access of %s has not been reviewed: an approver closes review %s first",
+			"your break-glass access of %s has not been reviewed: an approver has to close review %s first",
 			open[0].CreatedAt.UTC().Format("2006-01-02 15:04 UTC"), open[0].ID)
 	}
 	return nil
@@ -247,7 +247,7 @@ func (e *Service) CloseReview(ctx context.Context, c engine.Caller, id access.Re
 		}
 		if !was.Mine {
 			return access.Fault(access.KindForbidden, "notAnApprover",
-				"this review is not yours to close: an approver of the machine's policy does that")
+				"you cannot close this review: only approvers of the machine's policy can")
 		}
 		if err := tx.SaveReview(ctx, next, v.Revision); err != nil {
 			return fmt.Errorf("save review: %w", err)

@@ -83,11 +83,11 @@ func (e *Service) openDeciding(ctx context.Context, tx engine.Tx, may engine.Rig
 	}
 	if request.Requester == may.Caller.Principal {
 		return nil, access.Fault(access.KindForbidden, "ownRequest",
-			"nobody decides their own request, whatever their roles; ask another approver")
+			"nobody can decide their own request, whatever their roles; ask another approver")
 	}
 	if !may.IsHome(request.Tenant) {
 		return nil, access.Fault(access.KindForbidden, "guestsDecideNothing",
-			"this request is for its own tenant to decide, whatever roles a guest has there")
+			"only people of its own tenant can decide this request, whatever roles a guest has there")
 	}
 	for _, item := range request.Items {
 		m, err := d.Site(ctx, item.Target)
@@ -117,7 +117,7 @@ func (d *deciding) notTakenBack(ctx context.Context) error {
 	for _, c := range recalls {
 		if c.Principal == d.request.Requester && !c.Judge && !d.request.CreatedAt.After(c.At) {
 			return access.Fault(access.KindConflict, "requestRecalled",
-				"request %s is just being canceled, with everything that %s asked for: there is nothing left to decide",
+				"request %s is being canceled, with everything that %s requested: there is nothing left to decide",
 				d.request.ID, d.request.RequesterName)
 		}
 	}
@@ -213,10 +213,10 @@ func (d *deciding) eligible(approve bool, comment string) ([]access.Decision, er
 	switch {
 	case len(made) == 0 && before:
 		return nil, access.Fault(access.KindConflict, "alreadyDecided",
-			"you have decided this request already; everybody counts once")
+			"you have decided this request already; each person counts once")
 	case len(made) == 0 && elsewhere:
 		return nil, access.Fault(access.KindForbidden, "notThisStage",
-			"another stage of this request's approval is being decided now; yours may come later")
+			"this request is in another stage of its approval; yours may come later")
 	case len(made) == 0:
 		return nil, access.Fault(access.KindForbidden, "notAnApprover",
 			"this request is not yours to decide: its policy names other people")

@@ -146,7 +146,7 @@ func (in ExtendInput) until(g access.Grant, first access.Request, now time.Time)
 		return until, notLater(g)
 	case first.BreakGlass:
 		return until, access.Fault(access.KindForbidden, "breakGlassNotExtended",
-			"what was opened by breaking glass is not extended: make an ordinary request")
+			"break-glass access cannot be extended: make an ordinary request")
 	}
 	return until, nil
 }
@@ -197,7 +197,7 @@ func (d *deciding) notRecalled(ctx context.Context, g access.Grant) error {
 	}
 	order, _, err := j.Recalled(ctx, recalls, g)
 	if err == nil && order != nil {
-		err = access.Fault(access.KindConflict, "grantEnded", "grant %s is just being ended: make a new request", g.ID)
+		err = access.Fault(access.KindConflict, "grantEnded", "grant %s is being ended: make a new request", g.ID)
 	}
 	return err
 }

@@ -27,7 +27,7 @@ type GlassUse struct {
 // review with whom the code was issued to. What was recorded already is not recorded again.
 func (e *Service) GlassUsed(ctx context.Context, agent access.AgentID, address netip.Addr, u GlassUse) error {
 	if len(u.Reason) > access.MaxText || u.Duration <= 0 || u.Duration > access.MaxDuration || !u.Ports.Valid() {
-		return access.Fault(access.KindInvalid, "malformedUse", "the use of a code makes no sense")
+		return access.Fault(access.KindInvalid, "malformedUse", "the report of a used code is not valid")
 	}
 	err := e.kernel.Billed(ctx, func(tx engine.Tx, b *engine.Bill) error {
 		now := e.kernel.Now()
@@ -146,7 +146,7 @@ func (e *Service) forgottenCode(ctx context.Context, tx engine.Tx, b *engine.Bil
 	}
 	if e.strangeUses.Take(b, id, 1, e.kernel.Now()) == 0 {
 		return access.Fault(access.KindLimited, "tooManyUses",
-			"this agent has told of %d uses of codes that nobody knows: it may tell of more in an hour",
+			"this agent has reported %d uses of unknown codes: it can report more in an hour",
 			maxForgottenUses)
 	}
 	w := e.kernel.NewWork(tx, e.kernel.Now())

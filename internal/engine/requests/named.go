@@ -47,7 +47,7 @@ func called(ctx context.Context, r engine.Reader, name access.ResourceID) (n int
 			taken++
 		}
 		return n, false, false, access.Fault(access.KindConflict, "nameTaken",
-			"others have chosen more than %d ids that the name %q stands for: choose another name", maxTaken,
+			"more than %d ids that the name %q stands for are taken: choose another name", maxTaken,
 			engine.Clip(string(name)))
 	}
 	last, free := -1, 0 // last is used and released, as all before it are; free is the first that may be neither

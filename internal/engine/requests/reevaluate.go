@@ -58,7 +58,7 @@ func (d *deciding) reevaluate(ctx context.Context) (later, err error) {
 		return nil, err
 	}
 	return access.Fault(access.KindConflict, "requestChanged",
-		"another rule holds for this request than when it was asked for: look again at the request, then decide"), nil
+		"the rule for this request has changed since it was made: look at it again, then decide"), nil
 }
 
 // present is what guards a pending request now.
@@ -108,7 +108,7 @@ func (d *deciding) denyNow(ctx context.Context, refusals []access.Reason) (later
 		Recipients: []access.PrincipalID{next.Requester},
 	})
 	fault := access.Fault(access.KindConflict, "requestOutdated",
-		"the request lies outside of what is allowed by now, and was denied: it needs to be made anew")
+		"the request no longer satisfies its policy, and was denied: make a new request")
 	fault.Reasons = refusals
 	return fault, nil
 }

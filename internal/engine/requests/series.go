@@ -23,7 +23,7 @@ func (e *Service) windows(in SubmitInput) ([]time.Time, error) {
 	}
 	if in.BreakGlass {
 		return nil, access.Fault(access.KindInvalid, "breakGlassSeries",
-			"an emergency does not recur: ask for a series in the ordinary way")
+			"break-glass access cannot recur: make an ordinary request for the series")
 	}
 	zone := time.UTC
 	if in.Zone != "" {

@@ -190,8 +190,7 @@ func (e *Service) approvalsOf(ctx context.Context, tx engine.Tx, may engine.Righ
 		return nil, outsidePolicy(found.refusals)
 	case a.extends.State == access.GrantScheduled && len(found.approvals) > 0:
 		return nil, access.Fault(access.KindConflict, "grantNotBegun",
-			"grant %s begins at %s, and its votes are counted once more then: ask for more time once it has begun, "+
-				"or make another request",
+			"grant %s begins at %s, when its approvals are counted again: extend it once it has begun, or make another request",
 			a.extends.ID, a.extends.Start.UTC().Format(time.RFC3339))
 	case found.stepUp && !may.Caller.SteppedUp(may.Now):
 		return nil, engine.StepUpRequired("asking for this access")

@@ -49,7 +49,7 @@ func checkTags(tags map[string]string) error {
 		return nil
 	}
 	refusal := access.Fault(access.KindInvalid, reasons[0].Code,
-		"the tags cannot be taken as they are: nothing was changed")
+		"the tags are not valid: nothing was changed")
 	refusal.Reasons = reasons
 	return refusal
 }

@@ -47,7 +47,7 @@ func (e *Service) withTicket(ctx context.Context, do func(*ticketCheck) error) e
 			return err
 		case asked == ticketAsked:
 			return access.Fault(access.KindConflict, "ticketMoved",
-				"what the ticket is for changed each time while it was checked, so nothing is opened: try again")
+				"the request kept changing while its ticket was checked, so nothing was opened: try again")
 		}
 		open.answer = e.askTicket(ctx, open.query)
 		checked = open
@@ -72,7 +72,7 @@ func (e *Service) asking(ctx context.Context, c engine.Caller, a engine.Attempt,
 
 func (e *Service) askTicket(ctx context.Context, q engine.TicketQuery) error {
 	unavailable := access.Fault(access.KindUnavailable, "ticketUnchecked",
-		"the ticket could not be checked, so nothing is opened: try again, or tell an administrator")
+		"the ticket could not be checked, so nothing was opened: try again, or tell an administrator")
 	if e.tickets == nil {
 		unavailable.Message = "the policy wants tickets checked and the server has no ticket webhook, so nothing is " +
 			"opened: tell an administrator"
@@ -125,7 +125,7 @@ func (*Service) judge(asked policy.Input, checked *ticketCheck, may engine.Right
 
 func outsidePolicy(reasons []access.Reason) error {
 	refusal := access.Fault(access.KindInvalid, reasons[0].Code,
-		"the request is outside of what is allowed: nothing was opened")
+		"the request does not satisfy its policy: nothing was opened")
 	refusal.Reasons = reasons
 	return refusal
 }

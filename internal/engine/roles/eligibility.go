@@ -229,7 +229,7 @@ func (e *Service) settleEligibility(ctx context.Context, r engine.Reader, may en
 			role)...)
 	if len(reasons) > 0 {
 		refusal := access.Fault(access.KindInvalid, "malformedEligibility",
-			"the eligibility cannot be taken as it is: nothing was changed")
+			"the eligibility is not valid: nothing was changed")
 		refusal.Reasons = reasons
 		return access.Eligibility{}, refusal
 	}
@@ -251,7 +251,7 @@ func freeEligibility(ctx context.Context, r engine.Reader, id access.Eligibility
 		return fmt.Errorf("read eligibility: %w", err)
 	}
 	return access.Fault(access.KindConflict, "eligibilityIdTaken",
-		"there is or was an eligibility %s: choose another id", id)
+		"the id %s is or was that of another eligibility: choose another id", id)
 }
 
 // replace gives next as a change of was, whose principal, role and scope stay.
@@ -261,11 +261,11 @@ func replace(was, next access.Eligibility, revision int64) (access.Eligibility, 
 		return next, managedByApplication(was)
 	case was.Revision != revision:
 		return next, access.Fault(access.KindConflict, "eligibilityChanged",
-			"the eligibility was changed meanwhile: look again")
+			"the eligibility was changed in the meantime: look again")
 	case was.Principal != next.Principal || !strings.EqualFold(string(was.Role),
 		string(next.Role)) || !was.Scope.Equal(next.Scope):
 		return next, access.Fault(access.KindConflict, "eligibilityFixed",
-			"principal, role and scope of an eligibility stay as they are: make another one and delete this")
+			"the principal, role and scope of an eligibility cannot be changed: create another and delete this one")
 	}
 	next.Scope, next.CreatedBy, next.CreatedAt, next.Revision = was.Scope, was.CreatedBy, was.CreatedAt, revision+1
 	return next, nil

@@ -119,7 +119,7 @@ func assignRole(ctx context.Context, tx engine.Tx, may engine.Rights,
 	}
 	if in.Kind != "" && in.Kind != d.Principal.Kind {
 		return d, access.Fault(access.KindInvalid, "unmatchedKind",
-			"%q is a %s, and was called a %s: correct the one or the other", d.Principal.Name, d.Principal.Kind,
+			"%q is a %s, and was called a %s: correct one of them", d.Principal.Name, d.Principal.Kind,
 			in.Kind)
 	}
 	if d.Role, err = FindRole(ctx, tx, tenant, in.Role); err != nil {
@@ -153,7 +153,7 @@ func validate(d engine.AssignmentDetail) error {
 	if len(reasons) == 0 {
 		return nil
 	}
-	refusal := access.Fault(access.KindInvalid, reasons[0].Code, "the role cannot be assigned like this")
+	refusal := access.Fault(access.KindInvalid, reasons[0].Code, "this is not a valid role assignment")
 	refusal.Reasons = reasons
 	return refusal
 }

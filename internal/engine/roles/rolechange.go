@@ -282,7 +282,7 @@ func (in RoleChangeInput) window(start, end, now time.Time) (time.Time, time.Tim
 		}
 	case access.RoleChangeExtend:
 		if over {
-			return start, end, access.Fault(access.KindInvalid, "roleEnded", "it ended at %s: renew it",
+			return start, end, access.Fault(access.KindInvalid, "roleEnded", "it ended at %s: request its renewal",
 				end.Format(time.RFC3339))
 		}
 	case access.RoleChangeRenew:
@@ -293,13 +293,14 @@ func (in RoleChangeInput) window(start, end, now time.Time) (time.Time, time.Tim
 			}
 		}
 	default:
-		return start, end, access.Fault(access.KindInvalid, "unknownChange", "there is no change %q of this",
+		return start, end, access.Fault(access.KindInvalid, "unknownChange",
+			"there is no change %q of this assignment or eligibility",
 			engine.Clip(string(in.Kind)))
 	}
 	switch {
 	case in.Kind != access.RoleChangeUpdate && !laterEnd(end, next):
 		return start, end, access.Fault(access.KindInvalid, "notLater",
-			"more time ends later than it does now, which is %s", describeEnd(end))
+			"an extension must end after the current end, %s", describeEnd(end))
 	case !next.IsZero() && !next.After(now):
 		return start, end, access.Fault(access.KindInvalid, "endBeforeStart",
 			"the end %s lies in the past: to end it, remove it", next.Format(time.RFC3339))
@@ -322,6 +323,6 @@ func describeEnd(end time.Time) string {
 // notGiven refuses to give an activation another window: that would be past the rule under which it was activated.
 func notGiven() error {
 	return access.Fault(access.KindInvalid, "roleActivated",
-		"the role was activated by an eligibility: who has it asks for more time, under the eligibility's rule; an "+
-			"administrator ends it by removing it")
+		"the role was activated through an eligibility: its holder can ask for an extension under the eligibility's "+
+			"rule, and an administrator can remove it")
 }

@@ -131,7 +131,7 @@ func (e *Service) askTime(ctx context.Context, tx engine.Tx, may engine.Rights, 
 	}
 	if len(waiting.Items) > 0 {
 		return made, access.Fault(access.KindConflict, "alreadyAsked",
-			"you asked for more time already, by request %s: cancel that one first", waiting.Items[0].ID)
+			"you asked for an extension already, with request %s: cancel that one first", waiting.Items[0].ID)
 	}
 	made.State = access.RoleChangeWaiting
 	w := e.kernel.NewWork(tx, may.Now)

@@ -122,7 +122,7 @@ func mayNarrow(ctx context.Context, r engine.Reader, data rbac.Data, was, next r
 			return nil
 		}
 		return access.Fault(access.KindConflict, "roleInUse",
-			"role %q is %s at %s, where it would not be assignable any more: take that away first", was.Name, how, at)
+			"role %q is %s at %s, where it would no longer be assignable: remove that first", was.Name, how, at)
 	}
 	for _, a := range data.Assignments {
 		if strings.EqualFold(string(a.Definition), string(was.ID)) {
@@ -141,7 +141,7 @@ func malformedRole(reasons []access.Reason) error {
 		return nil
 	}
 	refusal := access.Fault(access.KindInvalid, reasons[0].Code,
-		"the role cannot be taken as it is: nothing was changed")
+		"the role is not valid: nothing was changed")
 	refusal.Reasons = reasons
 	return refusal
 }
@@ -159,7 +159,7 @@ func (e *Service) DeleteRole(ctx context.Context, c engine.Caller,
 			return err
 		}
 		if d.BuiltIn {
-			return access.Fault(access.KindForbidden, "builtInRole", "role %q is built in and stays", d.Name)
+			return access.Fault(access.KindForbidden, "builtInRole", "role %q is built in and cannot be deleted", d.Name)
 		}
 		for _, scope := range d.AssignableScopes {
 			if err := may.Require(rbac.RoleDefinitionsDelete, may.Here(scope)); err != nil {
@@ -173,7 +173,7 @@ func (e *Service) DeleteRole(ctx context.Context, c engine.Caller,
 		if i := slices.IndexFunc(data.Assignments,
 			func(a rbac.Assignment) bool { return strings.EqualFold(string(a.Definition), string(d.ID)) }); i >= 0 {
 			return access.Fault(access.KindConflict, "roleInUse",
-				"role %q is assigned at %s: take that assignment away first", d.Name, data.Assignments[i].Scope)
+				"role %q is assigned at %s: remove that assignment first", d.Name, data.Assignments[i].Scope)
 		}
 		eligible, err := tx.Eligibilities(ctx, engine.EligibilityFilter{Role: d.ID}, engine.Page{Limit: 1})
 		if err != nil {
@@ -181,7 +181,7 @@ func (e *Service) DeleteRole(ctx context.Context, c engine.Caller,
 		}
 		if len(eligible.Items) > 0 {
 			return access.Fault(access.KindConflict, "roleInUse",
-				"principals are eligible for role %q at %s: take that eligibility away first", d.Name,
+				"principals are eligible for role %q at %s: remove that eligibility first", d.Name,
 				eligible.Items[0].Scope)
 		}
 		if err := tx.DeleteRoleDefinition(ctx, d.ID); err != nil {

@@ -11,8 +11,6 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/mdlayher/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
@@ -146,7 +144,7 @@ func (s *survey) close() error { return errors.Join(s.conn.CloseLasting(), s.raw
 
 // read reads all tables but our own that see packets of IP.
 func (s *survey) read(own string) error {
-	strange, err := s.raw.strangeRules()
+	unread, err := s.raw.unread()
 	if err != nil {
 		return err
 	}
@@ -176,7 +174,7 @@ func (s *survey) read(own string) error {
 		}
 	}
 	for _, t := range s.tables {
-		if err := s.fill(t, strange); err != nil {
+		if err := s.fill(t, unread); err != nil {
 			return err
 		}
 	}
@@ -184,7 +182,7 @@ func (s *survey) read(own string) error {
 }
 
 // fill reads the rules of a table, and the sets that they look into.
-func (s *survey) fill(t *foreignTable, strange map[ruleID][]string) error {
+func (s *survey) fill(t *foreignTable, unread map[ruleID]leftOut) error {
 	sets, err := s.conn.GetSets(t.table)
 	if err != nil {
 		return fmt.Errorf("list sets of %s: %w", t.table.Name, err)
@@ -198,8 +196,9 @@ func (s *survey) fill(t *foreignTable, strange map[ruleID][]string) error {
 			return fmt.Errorf("read chain %s: %w", name, err)
 		}
 		for _, r := range rules {
+			left := unread[ruleID{byte(t.table.Family), t.table.Name, r.Handle}]
 			c.rules = append(c.rules,
-				&foreignRule{expressions: r.Exprs, strange: strange[ruleID{t.table.Name, r.Handle}]})
+				&foreignRule{expressions: left.into(r.Exprs), strange: left.strange})
 			for _, e := range r.Exprs {
 				if l, ok := e.(*expr.Lookup); ok && t.sets[l.SetName] != nil {
 					if err := t.sets[l.SetName].load(s); err != nil {
@@ -222,61 +221,6 @@ func onEntry(base *nftables.Chain) bool {
 
 func onIP(f nftables.TableFamily) bool {
 	return f == nftables.TableFamilyINet || f == nftables.TableFamilyIPv4 || f == nftables.TableFamilyIPv6
-}
-
-// knownExpressions are those that the library reads; it leaves out all others without a word, though it can write some.
-func knownExpressions() []string {
-	return []string{
-		"bitwise", "cmp", "connlimit", "counter", "ct", "dynset", "exthdr", "fib", "flow_offload", "hash", "immediate",
-		"limit", "log", "lookup", "masq",
-		"match", "meta", "nat", "notrack", "numgen", "objref", "payload", "queue", "quota", "range", "redir", "reject",
-		"secmark", "synproxy", "target",
-	}
-}
-
-// ruleID names a rule. Tables of several families may share a name: then a rule of one is taken for as strange as that
-// of the other, which says less.
-type ruleID struct {
-	table  string
-	handle uint64
-}
-
-// strangeRules gives the other expressions of the rules that have any.
-func (c *conn) strangeRules() (map[ruleID][]string, error) {
-	answers, err := c.ask(message(unix.NFT_MSG_GETRULE, netlink.Dump, header(unix.NFPROTO_UNSPEC, 0)))
-	if err != nil {
-		return nil, fmt.Errorf("list rules: %w", err)
-	}
-	known, strange := knownExpressions(), make(map[ruleID][]string)
-	for _, a := range answers {
-		var id ruleID
-		var others []string
-		err := each(a.Data, func(kind uint16, value []byte) error {
-			switch kind {
-			case unix.NFTA_RULE_TABLE:
-				id.table = text(value)
-			case unix.NFTA_RULE_HANDLE:
-				id.handle = long(value)
-			case unix.NFTA_RULE_EXPRESSIONS:
-				return eachIn(value, func(_ uint16, value []byte) error {
-					return eachIn(value, func(kind uint16, value []byte) error {
-						if kind == unix.NFTA_EXPR_NAME && !slices.Contains(known, text(value)) {
-							others = append(others, text(value))
-						}
-						return nil
-					})
-				})
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("list rules: %w", err)
-		}
-		if others != nil {
-			strange[id] = append(strange[id], others...)
-		}
-	}
-	return strange, nil
 }
 
 // guard is a guarded range and its protocol, and where it is: on this host, or at addresses behind it.

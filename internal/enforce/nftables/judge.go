@@ -251,10 +251,12 @@ func (m *meeting) bitwise(e *expr.Bitwise) {
 	m.held.load(e.DestRegister, v)
 }
 
+// byteorder turns the bytes of each whole number of a value round, as the kernel does: what is shorter than one stays
+// as it is, which nft makes use of for a protocol beside ranges.
 func (m *meeting) byteorder(e *expr.Byteorder) {
-	v := m.held.value(e.SourceRegister, int(e.Len))
-	one := binary.NativeEndian.AppendUint16(nil, 1)
-	if size := int(e.Size); one[0] == 1 && size > 0 {
+	size := max(int(e.Size), 1)
+	v := m.held.value(e.SourceRegister, int(e.Len)/size*size)
+	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
 		for part := range slices.Chunk(v, size) {
 			slices.Reverse(part)
 		}

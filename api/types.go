@@ -114,6 +114,7 @@ type Machine struct {
 	Addresses  []string          `json:"addresses,omitempty"`
 	Standing   string            `json:"standing" enum:"configured,notConfigured,unsupported"`
 	Reason     string            `json:"reason,omitempty" doc:"Why it is unsupported and what to do."`
+	DisabledBy string            `json:"disabledBy,omitempty" doc:"Resource id of the subscription or the resource group for which just-in-time access is disabled; a policy may guard the machine all the same."`
 	Policy     string            `json:"policy,omitempty" doc:"Resource id of the policy that guards it; the first of several."`
 	Agent      *Agent            `json:"agent,omitempty"`
 	CreatedAt  time.Time         `json:"createdAt"`

@@ -6,6 +6,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
+	"github.com/postern-dev/postern/internal/engine/fleet"
 	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
@@ -29,6 +30,15 @@ func securityRoutes() []route {
 		},
 		get(subscriptionPath+securityPath+"/policies", listSecurityPolicies),
 		get(subscriptionPath+securityPath+"/policies/{policy}", getSecurityPolicy),
+		get(groupPath+securityPath+"/policies/{policy}", getSecurityPolicy),
+		{
+			method: http.MethodPut, pattern: subscriptionPath + securityPath + "/policies/{policy}",
+			versions: anyVersion(), handle: putSecurityPolicy,
+		},
+		{
+			method: http.MethodPut, pattern: groupPath + securityPath + "/policies/{policy}",
+			versions: anyVersion(), handle: putSecurityPolicy,
+		},
 		get(subscriptionPath+securityPath+"/assessments", listAssessments),
 		get(groupPath+"/providers/Microsoft.Compute/virtualMachines/{machine}"+securityPath+"/assessments",
 			machineAssessments),
@@ -133,34 +143,110 @@ func putPricing(c *call) (reply, error) {
 	return c.onePricing()
 }
 
-func (c *call) securityPolicy() map[string]any {
+// defaultPolicy is the one security policy of a subscription or a resource group.
+const defaultPolicy = "default"
+
+// securityPolicy shows whether just-in-time access is disabled for the subscription or the resource group of the path.
+func (c *call) securityPolicy() (map[string]any, error) {
+	off, err := c.engine().Fleet.DisabledScopes(c.Context(), c.caller)
+	if err != nil {
+		return nil, err
+	}
+	level, jit := "Subscription", "On"
+	if c.vars["group"] != "" {
+		level = "ResourceGroup"
+	}
+	for _, s := range off {
+		if c.scope().Within(s.Scope) {
+			jit = "Off"
+		}
+	}
 	return map[string]any{
-		"id":   string(access.SubscriptionScope(c.subscriptionID())) + securityPath + "/policies/default",
-		"name": "default",
+		"id": string(c.scope()) + securityPath + "/policies/" + defaultPolicy, "name": defaultPolicy,
 		"type": "Microsoft.Security/policies",
 		"properties": map[string]any{
-			"policyLevel":     "Subscription",
-			"recommendations": map[string]any{"jitNetworkAccess": "On"},
+			"policyLevel":     level,
+			"recommendations": map[string]any{"jitNetworkAccess": jit},
 		},
-	}
+	}, nil
 }
 
 func listSecurityPolicies(c *call) (reply, error) {
 	if err := c.mayInSubscription(rbac.SecurityPoliciesRead); err != nil {
 		return reply{}, err
 	}
-	return ok(list{Value: []any{c.securityPolicy()}})
+	policy, err := c.securityPolicy()
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(list{Value: []any{policy}})
 }
 
 func getSecurityPolicy(c *call) (reply, error) {
 	if err := c.mayInSubscription(rbac.SecurityPoliciesRead); err != nil {
 		return reply{}, err
 	}
-	if !strings.EqualFold(c.vars["policy"], "default") {
-		return reply{}, access.Fault(access.KindNotFound, "ResourceNotFound",
-			"there is no policy %q; default is the one that there is", clip(c.vars["policy"]))
+	if err := c.namesDefaultPolicy(); err != nil {
+		return reply{}, err
 	}
-	return ok(c.securityPolicy())
+	policy, err := c.securityPolicy()
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(policy)
+}
+
+func (c *call) namesDefaultPolicy() error {
+	if strings.EqualFold(c.vars["policy"], defaultPolicy) {
+		return nil
+	}
+	return access.Fault(access.KindNotFound, "ResourceNotFound",
+		"there is no policy %q; default is the one that there is", clip(c.vars["policy"]))
+}
+
+// putSecurityPolicy disables just-in-time access for a subscription or a resource group, or enables it again; nothing
+// else of a security policy is taken.
+func putSecurityPolicy(c *call) (reply, error) {
+	var body struct {
+		_          struct{} `also:"id name type"`
+		Properties struct {
+			_               struct{} `also:"policyLevel"`
+			Recommendations struct {
+				JIT string `json:"jitNetworkAccess"`
+			} `json:"recommendations"`
+		} `json:"properties"`
+	}
+	if err := c.mayInSubscription(rbac.SecurityPoliciesWrite); err != nil {
+		return reply{}, err
+	}
+	if err := c.namesDefaultPolicy(); err != nil {
+		return reply{}, err
+	}
+	if err := c.decode(&body); err != nil {
+		return reply{}, err
+	}
+	ref := fleet.ScopeRef{Subscription: string(c.scope())}
+	if c.vars["group"] != "" {
+		ref = fleet.ScopeRef{Group: string(c.scope())}
+	}
+	var err error
+	switch jit := body.Properties.Recommendations.JIT; {
+	case strings.EqualFold(jit, "Off"):
+		_, err = c.engine().Fleet.DisableScope(c.Context(), c.caller, fleet.DisableInput{ScopeRef: ref})
+	case strings.EqualFold(jit, "On"):
+		_, err = c.engine().Fleet.EnableScope(c.Context(), c.caller, ref)
+	default:
+		err = access.Fault(access.KindInvalid, "InvalidParameter",
+			"jitNetworkAccess %q cannot be set: use On or Off", clip(jit))
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	policy, err := c.securityPolicy()
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(policy)
 }
 
 // assessment says how Azure's recommendation stands for a machine.

@@ -170,7 +170,7 @@ func (a *app) machineEnds(ctx context.Context, cl *api.Client, m api.Machine) ([
 		return nil, err
 	}
 	lines := append([]string{"Deleting " + m.Name + ":"}, a.ends(grants)...)
-	if m.Standing != "configured" {
+	if m.Policy == "" {
 		return append(lines, "  - removes the machine; its ports are no longer guarded"), nil
 	}
 	guarded := "its ports"

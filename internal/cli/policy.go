@@ -19,7 +19,8 @@ func (a *app) policyCommand() *cobra.Command {
 		"Policies define which ports of a machine are closed by default, and the limits within which a request may "+
 			"open them.",
 		a.listing(a.policyListCommand()), a.policyShowCommand(), a.policySetCommand(), a.policyDeleteCommand(),
-		a.policyScopeCommand(), a.policyExplainCommand(), a.policyTestCommand())
+		a.policyScopeCommand(), a.policyDisableCommand(), a.policyEnableCommand(),
+		a.listing(a.policyDisabledCommand()), a.policyExplainCommand(), a.policyTestCommand())
 }
 
 // guardedPort is one line of a table of policies.

@@ -13,6 +13,15 @@ type Guards struct {
 	scopes map[access.TenantID][]access.ScopePolicy
 }
 
+// Disabled returns the switch by which just-in-time access is disabled for a machine; the zero Switch where none is.
+func (g *Guards) Disabled(ctx context.Context, m access.Machine) (access.Switch, error) {
+	switches, err := g.R.Switches(ctx, m.Tenant) // which the store has at hand
+	if err != nil {
+		return access.Switch{}, fmt.Errorf("read switches: %w", err)
+	}
+	return access.DisabledBy(m, switches), nil
+}
+
 // Of returns what guards a machine, in the order in which it counts: see access.Guards.
 func (g *Guards) Of(ctx context.Context, m access.Machine) ([]access.Policy, error) {
 	own, err := g.R.GuardOf(ctx, m.ID)

@@ -40,13 +40,14 @@ type RecallWriter interface {
 		start, end time.Time) error
 }
 
-// StandingFilter says whose grants, or which of those on a machine, by an eligibility, or on any machine of a tenant;
-// exactly one of the first four.
+// StandingFilter says whose grants, or which of those on a machine, by an eligibility, or on the machines of a tenant;
+// exactly one of the first four, and Within with the last.
 type StandingFilter struct {
 	Principal   access.PrincipalID
 	Machine     access.MachineID
 	Eligibility access.EligibilityID
 	Tenant      access.TenantID
+	Within      access.ResourceID // of a tenant only what is on machines within a resource group or a subscription
 
 	Made       time.Time // only what was made until then; zero: all
 	AfterStart time.Time // only what comes after this place in the order

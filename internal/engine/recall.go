@@ -79,7 +79,7 @@ func (w *Work) endAll(ctx context.Context, order access.Recall, why func(access.
 func StandingOf(order access.Recall) StandingFilter {
 	f := StandingFilter{Principal: order.Principal, Machine: order.Machine}
 	if f == (StandingFilter{}) {
-		f.Tenant = order.Tenant
+		f.Tenant, f.Within = order.Tenant, order.Reach()
 	}
 	return f
 }

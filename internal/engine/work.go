@@ -154,11 +154,12 @@ func (w *Work) RevokeOn(ctx context.Context, m access.Machine, by access.Actor, 
 	return err
 }
 
-// RevokeIn is RevokeOn for the grants on all machines of a tenant; scope is where the policy that changed holds.
+// RevokeIn is RevokeOn for the grants on the machines of a tenant in the resource group or the subscription that scope
+// is, or lies in.
 func (w *Work) RevokeIn(ctx context.Context, tenant access.TenantID, scope access.ResourceID, by access.Actor,
-	reason string, why func(access.Grant) (string, bool),
+	reason string, judged bool, why func(access.Grant) (string, bool),
 ) error {
-	order := access.Recall{Tenant: tenant, Scope: scope, Judge: true, By: by, Reason: reason}
+	order := access.Recall{Tenant: tenant, Scope: scope, Judge: judged, By: by, Reason: reason}
 	_, _, err := w.endAll(ctx, order, why, func(access.TenantID) access.Actor { return by })
 	return err
 }

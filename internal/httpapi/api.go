@@ -117,6 +117,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.machineRoutes()
 	a.policyRoutes()
 	a.scopePolicyRoutes()
+	a.switchRoutes()
 	a.requestRoutes()
 	a.approvalRoutes()
 	a.grantRoutes()

@@ -81,6 +81,7 @@ func machineOut(d machines.MachineDetail) api.Machine {
 		Addresses: texts(m.Addresses), Standing: string(d.Standing), Reason: d.StandingReason,
 		CreatedAt: m.CreatedAt.UTC(), LastAccess: instant(m.LastAccess), Group: m.ResourceGroup(),
 	}
+	out.DisabledBy = string(d.Disabled.Scope)
 	if len(d.Guards) > 0 {
 		out.Policy = string(d.Guards[0].Resource)
 	}

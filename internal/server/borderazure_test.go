@@ -98,6 +98,7 @@ func (b *border) azureBodies() map[string]string {
 		jit       = group + "Microsoft.Security/locations/{location}/jitNetworkAccessPolicies/{name}"
 		roles     = "{scope...}/providers/Microsoft.Authorization/"
 		stage     = roles + "roleAssignmentApprovals/{id}/stages/{stage}"
+		switched  = `{"properties":{"recommendations":{"jitNetworkAccess":"On"}}}`
 		decision  = `{"reviewResult":"Approve","justification":"border"}`
 	)
 	role := b.variants[0].known
@@ -112,6 +113,8 @@ func (b *border) azureBodies() map[string]string {
 		"POST " + jit + "/initiate": `{"virtualMachines":[{"id":"` + b.known["resource"] +
 			`","ports":[{"number":22,"allowedSourceAddressPrefix":"*","endTimeUtc":"` +
 			time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"}]}]}`,
+		"PUT " + group + "Microsoft.Security/policies/{policy}":                             switched,
+		"PUT /subscriptions/{subscription}/providers/Microsoft.Security/policies/{policy}":  switched,
 		"PUT /subscriptions/{subscription}/providers/Microsoft.Security/pricings/{pricing}": `{"properties":{"pricingTier":"Standard"}}`,
 		"POST /subscriptions/{subscription}/providers/{namespace}/register":                 "",
 

@@ -53,5 +53,8 @@ func (t *tx) DeleteResourceGroup(ctx context.Context, subscription access.Subscr
 	if err := t.exec(ctx, "enrollment token", nil, deleteWaiting, string(subscription), fold(name)); err != nil {
 		return err
 	}
+	if err := t.dropSwitch(ctx, access.ResourceGroupScope(subscription, name)); err != nil {
+		return err
+	}
 	return t.exec(ctx, "resource group", missing("resource group"), deleteGroupText, string(subscription), fold(name))
 }

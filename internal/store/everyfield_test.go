@@ -225,6 +225,12 @@ func everyKept(f *fixture) []kept {
 				list, err := r.ScopePolicies(ctx, tenantID)
 				return find(list, err, func(p access.ScopePolicy) bool { return p.ID == "policy-9" })
 			}),
+		keep("SaveSwitch", func(s *access.Switch) { s.Tenant, s.Revision = tenantID, 1 },
+			func(ctx context.Context, tx engine.Tx, s access.Switch) error { return tx.SaveSwitch(ctx, s, 0) },
+			func(ctx context.Context, r engine.Reader) (access.Switch, error) {
+				list, err := r.Switches(ctx, tenantID)
+				return find(list, err, func(access.Switch) bool { return true })
+			}),
 		keep("SaveRequest", func(r *access.Request) {
 			r.ID, r.Tenant, r.Requester = "request-1", tenantID, f.user
 			r.State = access.RequestPending // no other has a StageUntil

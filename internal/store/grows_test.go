@@ -38,6 +38,7 @@ func wholeReads() map[string]string {
 			"by the database",
 		"selectActivations":  "the same, of those who may activate one thing",
 		"listScopePolicies":  "at most 200 of a tenant",
+		"listSwitches":       "one of a subscription or a resource group that was disabled once",
 		"selectAgentsWithin": "each has to be told that what it guards may be another by now",
 		"selectPolicyEntries": "a whole policy is what Azure's clients ask for; a page of policies ends when " +
 			"10,000 machines are in it",

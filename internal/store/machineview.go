@@ -18,7 +18,7 @@ const (
 union select u.machine from code_uses u where u.over_at > ?)`
 	inTrouble  = "exists (select 1 from agents a where a.id = m.agent and (a.problem <> '' or a.last_seen_at < ?))"
 	like       = ` like ? escape '\'`
-	standingOf = "case when m.agent is null then 'unsupported' when " + guarded +
+	standingOf = "case when m.agent is null or " + disabled + " then 'unsupported' when " + guarded +
 		" then 'configured' else 'notConfigured' end"
 	selectUses = `(select count(*) from request_machines x join requests r on r.id = x.request where x.machine = m.id and x.created_at >= $%d and r.state = 'approved'),
 coalesce((select g.principal_name from grants g where g.machine = m.id and g.opened_at <> 0 order by g.created_at desc, g.id desc limit 1), '')`
@@ -32,11 +32,11 @@ func (l *list) machines(f engine.MachineFilter) {
 	switch f.Standing {
 	case "":
 	case access.Unsupported:
-		l.where("m.agent is null")
+		l.where("(m.agent is null or " + disabled + ")")
 	case access.Configured:
-		l.where("m.agent is not null and " + guarded)
+		l.where("m.agent is not null and not " + disabled + " and " + guarded)
 	case access.NotConfigured:
-		l.where("m.agent is not null and not " + guarded)
+		l.where("m.agent is not null and not " + disabled + " and not " + guarded)
 	default:
 		l.err = access.Fault(access.KindInvalid, "malformedStanding",
 			"standing %q is not known; use configured, notConfigured or unsupported", f.Standing)

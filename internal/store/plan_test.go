@@ -83,7 +83,7 @@ func hotReads(ctx context.Context) map[string]func(r *reader) {
 		"grants of request": func(r *reader) { _, _ = r.GrantsOfRequest(ctx, "r") },
 		"standing of tenant": func(r *reader) {
 			_, _ = r.Standing(ctx, engine.StandingFilter{
-				Tenant: "t", Made: time.Unix(1, 0), AfterStart: time.Unix(1, 0), AfterGrant: "g",
+				Tenant: "t", Within: "/subscriptions/s", Made: time.Unix(1, 0), AfterStart: time.Unix(1, 0), AfterGrant: "g",
 			}, 100)
 		},
 		"standing of person": func(r *reader) {

@@ -79,6 +79,8 @@ func (l *list) standing(f engine.StandingFilter) {
 	equal(l, "g.eligibility", f.Eligibility)
 	if f.Tenant != "" {
 		l.where("g.tenant = ? and g.machine <> ''", string(f.Tenant))
+		l.where("exists (select 1 from machines m where m.id = g.machine and m.resource_key >= ? and m.resource_key < ?)",
+			f.Within.Fold()+"/", f.Within.Fold()+"0")
 	}
 	if f.Machine != "" {
 		l.where("g.machine = ? and g.closed_at = 0", string(f.Machine)) // which has an index

@@ -54,18 +54,25 @@ func (r *reader) ScopePolicy(ctx context.Context, id access.ResourceID) (access.
 
 // ScopePolicies implements engine.ScopePolicyReader.
 func (r *reader) ScopePolicies(ctx context.Context, tenant access.TenantID) ([]access.ScopePolicy, error) {
+	return scoped(ctx, r, &r.scopes.policies, "scope policy", scopePolicyTable.scan, listScopePolicies, tenant)
+}
+
+// scoped returns a list of a tenant that changes with the number of the policies of scopes alone.
+func scoped[T any](ctx context.Context, r *reader, cache *byTenant[T], noun string, scan func(scanner) (T, error),
+	text string, tenant access.TenantID,
+) ([]T, error) {
 	now, err := r.revisions(ctx)
 	if err != nil || now.scopes == 0 {
 		return nil, err
 	}
-	if list, known := r.scopes.get(now.scopes, tenant); known {
+	if list, known := cache.get(now.scopes, tenant); known {
 		return list, nil
 	}
-	list, err := remembered(r.memo, "scope policy", string(tenant), func() ([]access.ScopePolicy, error) {
-		return whole(ctx, r.q, scopePolicyTable.scan, listScopePolicies, string(tenant))
+	list, err := remembered(r.memo, noun, string(tenant), func() ([]T, error) {
+		return whole(ctx, r.q, scan, text, string(tenant))
 	})
 	if err == nil && r.memo == nil {
-		r.scopes.keep(now.scopes, tenant, list)
+		cache.keep(now.scopes, tenant, list)
 	}
 	return list, err
 }
@@ -76,18 +83,24 @@ func (r *reader) MachinesReached(ctx context.Context, id access.PolicyID) (int, 
 	return int(n), err
 }
 
-// scopeCache keeps the policies of scopes from one transaction to the next, since each change of access looks at them.
-// Only a read transaction keeps anything: what it sees is committed, while a revision that a writing one sees may come
-// to nothing and its number be given to other policies.
+// scopeCache keeps the policies and the switches of scopes from one transaction to the next, since each change of access
+// looks at them. Only a read transaction keeps anything: what it sees is committed, while a revision that a writing one
+// sees may come to nothing and its number be given to others.
 type scopeCache struct {
-	mu       sync.Mutex
-	revision int64
-	of       map[access.TenantID][]access.ScopePolicy
+	policies byTenant[access.ScopePolicy]
+	switches byTenant[access.Switch]
 }
 
-// get returns the policies of a tenant as they were at a revision, and reports whether they are known. Whoever gets them
-// changes nothing of them.
-func (c *scopeCache) get(revision int64, tenant access.TenantID) (list []access.ScopePolicy, known bool) {
+// byTenant keeps a list of each tenant, as it was at a revision.
+type byTenant[T any] struct {
+	mu       sync.Mutex
+	revision int64
+	of       map[access.TenantID][]T
+}
+
+// get returns the list of a tenant as it was at a revision, and reports whether it is known. Whoever gets it changes
+// nothing of it.
+func (c *byTenant[T]) get(revision int64, tenant access.TenantID) (list []T, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.revision != revision {
@@ -97,11 +110,11 @@ func (c *scopeCache) get(revision int64, tenant access.TenantID) (list []access.
 	return list, known
 }
 
-func (c *scopeCache) keep(revision int64, tenant access.TenantID, list []access.ScopePolicy) {
+func (c *byTenant[T]) keep(revision int64, tenant access.TenantID, list []T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.revision != revision { // which is smaller where the database was restored underneath
-		c.revision, c.of = revision, map[access.TenantID][]access.ScopePolicy{}
+		c.revision, c.of = revision, map[access.TenantID][]T{}
 	}
 	c.of[tenant] = list
 }

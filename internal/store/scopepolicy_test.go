@@ -136,3 +136,94 @@ func TestTheDatabaseAndTheCoreAgreeOnWhatAPolicyReaches(t *testing.T) {
 		}
 	})
 }
+
+// TestTheDatabaseAndTheCoreAgreeOnWhatIsDisabled holds that machines are listed and counted as unsupported exactly where
+// a switch stops them, whatever their groups are called; that one that was turned on again stops nothing; and that the
+// switch of a group goes with the group.
+func TestTheDatabaseAndTheCoreAgreeOnWhatIsDisabled(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		var all []access.Machine
+		f.update(t, func(ctx context.Context, tx engine.Tx) error {
+			for _, group := range []string{"web", "web-2", "WEB-3", "empty"} {
+				if err := tx.SaveResourceGroup(ctx, access.ResourceGroup{
+					Subscription: subID, Name: group, Location: "local",
+				}); err != nil {
+					return err
+				}
+				if group == "empty" {
+					continue
+				}
+				m := machine(access.MachineID("in-"+group), "in-"+group, f.agent)
+				m.Resource = access.MachineResource(subID, group, m.Name)
+				all = append(all, m)
+				if err := tx.SaveMachine(ctx, m, 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		var switches []access.Switch
+		look := func(what string) {
+			t.Helper()
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				kept, err := r.Switches(ctx, tenantID)
+				if err != nil || len(kept) != len(switches) {
+					t.Errorf("%s: %d switches are kept, want %d (%v)", what, len(kept), len(switches), err)
+				}
+				counts, err := r.MachineCounts(ctx, engine.MachineFilter{Tenant: tenantID, NamePrefix: "in-"})
+				if err != nil {
+					return err
+				}
+				for _, standing := range []access.Standing{access.Unsupported, access.NotConfigured, access.Configured} {
+					want := 0
+					for _, m := range all {
+						if is, _ := access.StandingOf(m, false, access.DisabledBy(m, switches)); is == standing {
+							want++
+						}
+					}
+					list, err := r.Machines(ctx, engine.MachineFilter{
+						Tenant: tenantID, NamePrefix: "in-", Standing: standing,
+					}, engine.Page{Limit: 10})
+					if err != nil {
+						return err
+					}
+					if counts[standing] != want || len(list.Items) != want {
+						t.Errorf("%s: %d are counted and %d listed as %s, want %d", what, counts[standing],
+							len(list.Items), standing, want)
+					}
+				}
+				return nil
+			})
+		}
+		look("without switches")
+		turn := func(scope access.ResourceID, off bool) {
+			t.Helper()
+			was := access.Switch{Scope: scope, Tenant: tenantID}
+			for i, s := range switches {
+				if s.Scope.Equal(scope) {
+					was, switches = s, append(switches[:i:i], switches[i+1:]...)
+					break
+				}
+			}
+			next := was.Turned(off, "why", access.Actor{ID: f.user}, day().Add(time.Duration(was.Revision)*time.Hour))
+			switches = append(switches, next)
+			f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveSwitch(ctx, next, was.Revision) })
+			look(fmt.Sprintf("%s off: %t", scope, off))
+		}
+		for _, off := range []bool{true, false, true} {
+			turn(access.ResourceGroupScope(subID, "Web"), off)
+			turn(access.ResourceGroupScope(subID, "web-3"), off)
+			turn(access.SubscriptionScope(subID), off)
+		}
+		turn(access.SubscriptionScope(subID), false)
+		turn(access.ResourceGroupScope(subID, "empty"), true)
+		err := f.try(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveSwitch(ctx, switches[0], 0) })
+		if access.KindOf(err) != access.KindConflict {
+			t.Errorf("one that is there is made again: %v", err)
+		}
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.DeleteResourceGroup(ctx, subID, "EMPTY") })
+		switches = switches[:len(switches)-1]
+		look("without the group")
+	})
+}

@@ -149,6 +149,10 @@ func TestWhatIsSeenBesideMachines(t *testing.T) {
 				}
 			}
 		}
+		if status, answer := who.call(http.MethodPut, group+"/providers/Microsoft.Security/policies/default"+version,
+			`{"properties":{"recommendations":{"jitNetworkAccess":"Off"}}}`); status != http.StatusForbidden {
+			t.Errorf("who has %v disabled just-in-time access and got %d %v", one.actions, status, answer)
+		}
 		want := http.StatusForbidden
 		if slices.Contains(one.sees, "set the pricing") {
 			want = http.StatusOK

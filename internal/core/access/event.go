@@ -45,6 +45,8 @@ const (
 
 	PolicyWritten   EventKind = "policy.written"
 	PolicyDeleted   EventKind = "policy.deleted"
+	PolicyDisabled  EventKind = "policy.disabled"    // just-in-time access, for the machines of a scope
+	PolicyEnabled   EventKind = "policy.enabled"     // and again
 	PolicyExploited EventKind = "policy.loosenedUse" // who loosened a policy lately asks for access under it
 	MachineAdded    EventKind = "machine.added"
 	MachineLabelled EventKind = "machine.labelled"

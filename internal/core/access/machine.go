@@ -105,14 +105,21 @@ type Standing string
 const (
 	Configured    Standing = "configured"    // a policy guards it
 	NotConfigured Standing = "notConfigured" // it could be guarded, and no policy names it
-	Unsupported   Standing = "unsupported"   // nothing can enforce on it
+	// Unsupported is a machine on which nothing can enforce, or for which just-in-time access is disabled.
+	Unsupported Standing = "unsupported"
 )
 
-// StandingOf sorts a machine; the reason says why it is unsupported and what to do, and is empty otherwise.
-func StandingOf(m Machine, hasPolicy bool) (s Standing, reason string) {
+// StandingOf sorts a machine, for which a switch may have disabled just-in-time access (the zero Switch: none has); the
+// reason says why it is unsupported and what to do, and is empty otherwise. A disabled machine that a policy guards is
+// guarded all the same.
+func StandingOf(m Machine, hasPolicy bool, disabled Switch) (s Standing, reason string) {
 	switch {
 	case m.Agent == "":
 		return Unsupported, "no agent guards this machine: enroll one on it, or put it behind a gateway"
+	case disabled.Stops(m) && hasPolicy:
+		return Unsupported, disabled.Text() + "; its guarded ports stay closed"
+	case disabled.Stops(m):
+		return Unsupported, disabled.Text()
 	case hasPolicy:
 		return Configured, ""
 	default:

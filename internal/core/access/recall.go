@@ -12,7 +12,7 @@ type Recall struct {
 	ID        RecallID
 	Tenant    TenantID    // in which By has its plain name
 	Principal PrincipalID // whose grants and pending requests, in every tenant; empty: those on a machine
-	Machine   MachineID   // whose grants; empty as well: those on all machines of the tenant, which are judged
+	Machine   MachineID   // whose grants; empty as well: those on the machines within Reach
 	Scope     ResourceID  // of the machine, which may be deleted before the job is done, or of the policy that changed
 	Judge     bool        // only what the rights and policies, as they are by now, would not give
 	By        Actor
@@ -26,15 +26,28 @@ type Recall struct {
 	Revision int64
 }
 
-// Covers reports whether g is to be ended; with Judge, whether it is to be looked at.
-func (r Recall) Covers(g Grant) bool {
-	if g.CreatedAt.After(r.At) {
+// Covers reports whether g, which takes effect at site, is to be ended; with Judge, whether it is to be looked at. Where
+// the site was deleted, and is empty, that counts as everywhere.
+func (r Recall) Covers(g Grant, site ResourceID) bool {
+	switch {
+	case g.CreatedAt.After(r.At):
 		return false
-	}
-	if r.Principal == "" && r.Machine == "" {
-		return r.Judge && g.Place().Machine != "" && g.Tenant == r.Tenant
+	case r.OfScope():
+		return g.Place().Machine != "" && g.Tenant == r.Tenant && (site == "" || site.Within(r.Reach()))
 	}
 	return r.Principal != "" && r.Principal == g.Principal || r.Machine != "" && r.Machine == g.Place().Machine
+}
+
+// OfScope reports whether the recall is of what is on all machines within its Reach.
+func (r Recall) OfScope() bool { return r.Principal == "" && r.Machine == "" }
+
+// Reach returns the resource group or the subscription that Scope is, or lies in.
+func (r Recall) Reach() ResourceID {
+	subscription := r.Scope.InSubscription()
+	if group := r.Scope.Segment("resourceGroups"); group != "" {
+		return ResourceGroupScope(subscription, group)
+	}
+	return SubscriptionScope(subscription)
 }
 
 // Looked gives the recall with g as the grant that the job looked at last.

@@ -55,10 +55,7 @@ func (p ScopePolicy) Reach() string {
 	if len(p.Labels) > 0 {
 		return "label " + LabelText(p.Labels)
 	}
-	if group := p.Scope.Segment("resourceGroups"); group != "" {
-		return "resource group " + group
-	}
-	return "the subscription"
+	return reachOf(p.Scope)
 }
 
 // Rank returns where the policy stands among those that reach one machine: those with labels, by their order, come

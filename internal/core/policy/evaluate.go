@@ -25,6 +25,7 @@ type Item struct {
 	Name        string                // of the machine or the role, for the messages
 	Policy      *access.MachinePolicy // what guards the machine, nil where nothing does; the terms of the eligibility
 	Eligibility *access.Eligibility   // by which a role is asked for; nil for a port
+	Disabled    string                // says that just-in-time access is disabled for the machine; empty where it is not
 	// when what is extended opened, from which its length is counted; zero where nothing is extended
 	Since time.Time
 }
@@ -46,6 +47,9 @@ type Judged struct {
 	key     string          // of what it asks for; empty where its form is wrong, so that it is like no other
 	again   string          // says that it asks for the same as another item
 }
+
+// Disabled is the code of what is refused because just-in-time access is disabled for its scope.
+const Disabled = "disabledByPolicy"
 
 const (
 	// startGrace is how far back a start may lie: what a form or a slow clock takes.
@@ -133,6 +137,9 @@ func (e *evaluation) checkPort(i int, item Item, port access.PortTarget) Judged 
 		asked.grace = EndGrace
 	}
 
+	if item.Disabled != "" {
+		e.refuse(Disabled, field("machine"), "access to %s cannot be requested: %s", item.label(), item.Disabled)
+	}
 	switch {
 	case item.Policy == nil || len(item.Policy.Ports) == 0:
 		e.refuse("machineNotConfigured", field("machine"), "no policy guards %s: ask an administrator to configure one",

@@ -185,3 +185,23 @@ func BenchmarkEvaluate(b *testing.B) {
 		}
 	}
 }
+
+// TestWhatIsDisabledIsRefusedWhateverThePolicySays holds that an item on a machine for which just-in-time access is
+// disabled is refused, with everything else that is wrong with it.
+func TestWhatIsDisabledIsRefusedWhateverThePolicySays(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawPolicy(t)
+		item := drawItem(t, &p)
+		if rapid.Bool().Draw(t, "no policy") {
+			item.Policy = nil
+		}
+		now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+		rest := policy.Evaluate(policy.Input{Items: []policy.Item{item}}, now).Refusals
+		item.Disabled = "just-in-time access is disabled"
+		got := policy.Evaluate(policy.Input{Items: []policy.Item{item}}, now).Refusals
+		if len(got) != len(rest)+1 || got[0].Code != policy.Disabled || !slices.Equal(got[1:], rest) {
+			t.Fatalf("%v, want it disabled and %v", got, rest)
+		}
+	})
+}

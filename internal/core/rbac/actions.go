@@ -20,6 +20,8 @@ const (
 	PricingsRead         = "Microsoft.Security/pricings/read"
 	PricingsWrite        = "Microsoft.Security/pricings/write"
 	SecurityPoliciesRead = "Microsoft.Security/policies/read"
+	// To disable just-in-time access for a subscription or a resource group, and to enable it again.
+	SecurityPoliciesWrite = "Microsoft.Security/policies/write"
 
 	RoleAssignmentsRead   = "Microsoft.Authorization/roleAssignments/read"
 	RoleAssignmentsWrite  = "Microsoft.Authorization/roleAssignments/write"
@@ -102,6 +104,7 @@ func Actions() []string {
 		PoliciesRead, PoliciesWrite, PoliciesDelete, PoliciesInitiate,
 		MachinesRead, MachinesWrite, MachinesDelete,
 		InterfacesRead, PublicIPsRead, AssessmentsRead, PricingsRead, PricingsWrite, SecurityPoliciesRead,
+		SecurityPoliciesWrite,
 		RoleAssignmentsRead, RoleAssignmentsWrite, RoleAssignmentsDelete,
 		RoleDefinitionsRead, RoleDefinitionsWrite, RoleDefinitionsDelete,
 		EligibilitiesRead, EligibilitiesWrite, RoleActivate,

@@ -17,7 +17,8 @@ const (
 //
 // The action lists are Azure's, and after them stands what they need for things that Azure has elsewhere or not at all:
 // whoever may administer access may administer principals, Contributor may not (to put oneself into a group is to take
-// its roles, and to make a tenant is to say who owns it), and the security roles see the machines, requests and events
+// its roles, and to make a tenant is to say who owns it; nor may it, as in Azure, where that is the security policy's,
+// disable just-in-time access for a scope), and the security roles see the machines, requests and events
 // that policies are about.
 func BuiltIn() []Definition {
 	return []Definition{
@@ -38,6 +39,7 @@ func BuiltIn() []Definition {
 				"Microsoft.Subscription/enable/action",
 				PrincipalsWrite,
 				TenantsWrite,
+				SecurityPoliciesWrite,
 			}}),
 		builtIn(Reader, "Reader", "Sees everything and changes nothing.",
 			Permission{Actions: []string{"*/read"}}),

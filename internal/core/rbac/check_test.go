@@ -70,6 +70,7 @@ func TestBuiltInRoles(t *testing.T) {
 		rbac.PricingsRead:          {yes, yes, yes, yes, yes, yes, no},
 		rbac.PricingsWrite:         {yes, yes, no, no, yes, no, no},
 		rbac.SecurityPoliciesRead:  {yes, yes, yes, yes, yes, yes, no},
+		rbac.SecurityPoliciesWrite: {yes, no, no, no, yes, no, no},
 		rbac.RoleAssignmentsRead:   {yes, yes, yes, yes, yes, yes, no},
 		rbac.RoleAssignmentsWrite:  {yes, no, no, yes, no, no, no},
 		rbac.RoleAssignmentsDelete: {yes, no, no, yes, no, no, no},

@@ -75,6 +75,9 @@ func (e *Service) IssueGlassCodes(ctx context.Context, c engine.Caller, machine 
 					"machine %q has %d unused codes; with %d more it would have more than %d: revoke them first",
 					m.Name, live, count, maxGlassCodes)
 			}
+			if err := (&NetworkNames{R: tx, Tenant: m.Tenant}).mayConfigure(ctx, m); err != nil {
+				return err
+			}
 			most, err := longestGlass(ctx, tx, m)
 			if err != nil {
 				return err

@@ -57,10 +57,34 @@ func (j *Judge) Entry(ctx context.Context, m access.Machine, ports access.PortRa
 	return nil, nil //nolint:nilnil // that nothing guards the machine is no error
 }
 
+// Disabled says by what just-in-time access is disabled on the machine of a grant; empty where it is not. What is open
+// runs to its end all the same.
+func (j *Judge) Disabled(ctx context.Context, g access.Grant) (string, error) {
+	if g.Place().Machine == "" {
+		return "", nil
+	}
+	m, err := j.Names.Machine(ctx, g.Place().Machine)
+	if err != nil {
+		return "", err
+	}
+	disabled, err := (&engine.Guards{R: j.R}).Disabled(ctx, m)
+	if err != nil || !disabled.Off {
+		return "", err
+	}
+	return disabled.Text(), nil
+}
+
 // Recalled gives the recall by which a grant is to end, and why; nil where it is to end by none.
 func (j *Judge) Recalled(ctx context.Context, recalls []access.Recall, g access.Grant) (*access.Recall, string, error) {
 	for _, c := range recalls {
-		if !c.Covers(g) || g.State.Ended() {
+		if g.State.Ended() {
+			continue
+		}
+		site, err := j.siteOf(ctx, c, g)
+		if err != nil {
+			return nil, "", err
+		}
+		if !c.Covers(g, site) {
 			continue
 		}
 		if !c.Judge {
@@ -71,6 +95,15 @@ func (j *Judge) Recalled(ctx context.Context, recalls []access.Recall, g access.
 		}
 	}
 	return nil, "", nil
+}
+
+// siteOf returns where a grant takes effect, where a recall looks at that.
+func (j *Judge) siteOf(ctx context.Context, c access.Recall, g access.Grant) (access.ResourceID, error) {
+	if !c.OfScope() || g.Place().Machine == "" {
+		return "", nil
+	}
+	m, err := j.Names.Machine(ctx, g.Place().Machine)
+	return m.Resource, err
 }
 
 // OrderedBy gives who gave a recall, as events of a tenant record it.

@@ -22,6 +22,7 @@ type MachineDetail struct {
 	StandingReason string
 	Agent          *access.Agent    // nil where no agent guards it
 	Guards         []access.Policy  // what guards it, in the order in which it counts: see access.Guards
+	Disabled       access.Switch    // by which just-in-time access is disabled for it; the zero Switch: it is not
 	Activity       *MachineActivity // nil where it was not asked for, or the caller may not see it
 }
 
@@ -254,7 +255,10 @@ func describeMachines(ctx context.Context, g *engine.Guards, m access.Machine) (
 		return MachineDetail{}, err
 	}
 	d.Guards = guards
-	d.Standing, d.StandingReason = access.StandingOf(m, len(guards) > 0)
+	if d.Disabled, err = g.Disabled(ctx, m); err != nil {
+		return MachineDetail{}, err
+	}
+	d.Standing, d.StandingReason = access.StandingOf(m, len(guards) > 0, d.Disabled)
 	return d, nil
 }
 

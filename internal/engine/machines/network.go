@@ -240,6 +240,16 @@ func (n *NetworkNames) GuardsAsNamed(ctx context.Context, m access.Machine) ([]a
 	return n.guards.Of(ctx, m)
 }
 
+// Disabled says by what just-in-time access is disabled for a machine; empty where it is not.
+func (n *NetworkNames) Disabled(ctx context.Context, m access.Machine) (string, error) {
+	n.guards.R = n.R
+	disabled, err := n.guards.Disabled(ctx, m)
+	if err != nil || !disabled.Off {
+		return "", err
+	}
+	return disabled.Text(), nil
+}
+
 // Guards returns what guards a machine, as Entry gives it.
 func (n *NetworkNames) Guards(ctx context.Context, m access.Machine) ([]access.Policy, error) {
 	guards, err := n.GuardsAsNamed(ctx, m)
@@ -259,6 +269,16 @@ func (n *NetworkNames) resolve(ctx context.Context, guards []access.Policy) erro
 		guards[i].Machines = []access.MachinePolicy{entry}
 	}
 	return nil
+}
+
+// mayConfigure refuses to set what guards a machine for which just-in-time access is disabled: its ports would be closed
+// and nobody could be let in.
+func (n *NetworkNames) mayConfigure(ctx context.Context, m access.Machine) error {
+	disabled, err := n.Disabled(ctx, m)
+	if err != nil || disabled == "" {
+		return err
+	}
+	return access.Fault(access.KindConflict, policy.Disabled, "machine %q cannot be configured: %s", m.Name, disabled)
 }
 
 // check refuses a policy's entry that names a network that there is not.

@@ -89,6 +89,9 @@ func savePolicy(ctx context.Context, w *engine.Work, was, next access.Policy, by
 func enterPolicy(ctx context.Context, w *engine.Work, networks *NetworkNames, m access.Machine,
 	old, entry access.MachinePolicy, by access.Actor, details map[string]string,
 ) error {
+	if err := networks.mayConfigure(ctx, m); err != nil {
+		return err
+	}
 	if err := networks.check(ctx, entry); err != nil {
 		return err
 	}

@@ -222,7 +222,9 @@ func (in *reporting) observations(ctx context.Context, seen []access.Observation
 			}
 			continue
 		}
-		if !g.State.Ended() && slices.ContainsFunc(recalls, func(c access.Recall) bool { return c.Covers(g) }) {
+		if !g.State.Ended() && slices.ContainsFunc(recalls, func(c access.Recall) bool {
+			return c.Covers(g, in.Machines[g.Place().Machine].Resource)
+		}) {
 			continue
 		}
 		next, err := in.observe(ctx, g, o)

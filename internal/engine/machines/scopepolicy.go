@@ -145,6 +145,9 @@ func (e *Service) SetScopePolicy(ctx context.Context, c engine.Caller, in ScopeP
 			if err != nil {
 				return err
 			}
+			if err := enabledAt(ctx, tx, next.Tenant, next.Scope); err != nil {
+				return err
+			}
 			if err := atRevision(was.Revision, ifRevision); err != nil {
 				return err
 			}

@@ -54,6 +54,20 @@ func (e *Service) saveScope(ctx context.Context, w *engine.Work, was, next acces
 	return next, e.applyScope(ctx, w, next, by, "the policy "+next.Name+" was changed")
 }
 
+// enabledAt refuses to say what guards the machines of a scope for all of which just-in-time access is disabled.
+func enabledAt(ctx context.Context, r engine.Reader, tenant access.TenantID, scope access.ResourceID) error {
+	all, err := r.Switches(ctx, tenant)
+	if err != nil {
+		return fmt.Errorf("read switches: %w", err)
+	}
+	for _, s := range all {
+		if s.Off && scope.Within(s.Scope) {
+			return access.Fault(access.KindConflict, policy.Disabled, "no policy can be set there: %s", s.Text())
+		}
+	}
+	return nil
+}
+
 // applyScope gives the agents of all machines in the scope of a policy a new state, and revokes the grants that what
 // guards their machines by now would not allow.
 func (e *Service) applyScope(ctx context.Context, w *engine.Work, p access.ScopePolicy, by access.Actor,
@@ -67,7 +81,7 @@ func (e *Service) applyScope(ctx context.Context, w *engine.Work, p access.Scope
 		return err
 	}
 	var failed error
-	err = w.RevokeIn(ctx, p.Tenant, p.Resource, by, reason, func(g access.Grant) (string, bool) {
+	err = w.RevokeIn(ctx, p.Tenant, p.Resource, by, reason, true, func(g access.Grant) (string, bool) {
 		if failed != nil {
 			return "", false
 		}

@@ -29,6 +29,9 @@ func MayNotBegin(ctx context.Context, w *engine.Work, j *machines.Judge, g acces
 		by = j.OrderedBy(*order, g.Tenant)
 	default:
 		if why, err = j.Outlawed(ctx, g); err == nil && why == "" {
+			why, err = j.Disabled(ctx, g)
+		}
+		if err == nil && why == "" {
 			why, err = unapproved(ctx, j, g)
 		}
 		if err != nil || why == "" {

@@ -121,6 +121,14 @@ func (e *Service) explain(ctx context.Context, r engine.Reader, may engine.Right
 	if err != nil {
 		return err
 	}
+	disabled, err := theirs.Disabled(ctx, m)
+	if err != nil {
+		return err
+	}
+	if disabled != "" {
+		x.step(false, "machine", "access to %s cannot be requested: %s", m.Name, disabled)
+		x.Reasons = append(x.Reasons, access.Reason{Code: policy.Disabled, Message: disabled})
+	}
 	p := access.Ruling(guards, q.Ports, q.Protocol)
 	entry, guarded := p.Of(m.ID)
 	if !guarded {

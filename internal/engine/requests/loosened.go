@@ -42,7 +42,11 @@ func (d *deciding) loosenedUse(ctx context.Context, a ask) ([]access.Event, erro
 		if err != nil {
 			return nil, err
 		}
-		how := append(entry.LoosenedBy(hands, d.Now), joined...)
+		enabled, err := d.enabledAgain(ctx, a.machines[i], hands)
+		if err != nil {
+			return nil, err
+		}
+		how := slices.Concat(entry.LoosenedBy(hands, d.Now), enabled, joined)
 		if len(how) == 0 {
 			continue
 		}
@@ -58,6 +62,18 @@ func (d *deciding) loosenedUse(ctx context.Context, a ask) ([]access.Event, erro
 		})
 	}
 	return events, nil
+}
+
+// enabledAgain says where any of hands lately enabled just-in-time access for a machine again.
+func (d *deciding) enabledAgain(ctx context.Context, m access.Machine, hands []access.PrincipalID) ([]string, error) {
+	if m.ID == "" {
+		return nil, nil
+	}
+	switches, err := d.Tx.Switches(ctx, m.Tenant)
+	if err != nil {
+		return nil, fmt.Errorf("read switches: %w", err)
+	}
+	return access.MachinePolicy{Loosened: access.TurnedOn(m, switches)}.LoosenedBy(hands, d.Now), nil
 }
 
 // regrouped is what a requester did lately to the groups that they are in.

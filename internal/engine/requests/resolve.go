@@ -70,9 +70,11 @@ func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitI
 
 // resolved is what a machine's name led to.
 type resolved struct {
-	site    access.Machine
-	guards  []access.Policy // what guards the machine; nothing where no policy does
-	refusal *access.Error
+	site   access.Machine
+	guards []access.Policy // what guards the machine; nothing where no policy does
+	// says that just-in-time access is disabled for the machine; empty where it is not
+	disabled string
+	refusal  *access.Error
 }
 
 // ruling returns the policy that holds for a port of the machine.
@@ -87,9 +89,11 @@ func (m resolved) judge(item access.Item, port access.PortTarget) policy.Item {
 	p := m.ruling(port)
 	entry, guarded := p.Of(m.site.ID)
 	if !guarded {
-		return policy.Item{Item: item, Name: m.site.Name}
+		return policy.Item{Item: item, Name: m.site.Name, Disabled: m.disabled}
 	}
-	return policy.Item{Item: item.Under(p.ID, entry.Revision), Name: m.site.Name, Policy: &entry}
+	return policy.Item{
+		Item: item.Under(p.ID, entry.Revision), Name: m.site.Name, Policy: &entry, Disabled: m.disabled,
+	}
 }
 
 func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref string) (resolved, error) {
@@ -102,7 +106,10 @@ func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref
 	}
 	out := resolved{site: m}
 	networks := machines.NetworkNames{R: r, Tenant: m.Tenant}
-	out.guards, err = networks.Guards(ctx, m)
+	if out.guards, err = networks.Guards(ctx, m); err != nil {
+		return out, err
+	}
+	out.disabled, err = networks.Disabled(ctx, m)
 	return out, err
 }
 

@@ -23,6 +23,7 @@ type guard struct {
 	policy      access.PolicyID      // of a port
 	revision    int64                // of what the policy says of the machine, or of the eligibility
 	missing     bool                 // nothing guards it any more
+	disabled    string               // says that just-in-time access is disabled there; empty where it is not
 	longest     time.Duration        // that is allowed; 0 where the target is not
 	moves       bool                 // it may ask for something else by now, though it is the same
 	holds       bool                 // what was asked of a request stays asked, whatever becomes of the guard
@@ -33,12 +34,13 @@ type guards struct {
 	networks machines.NetworkNames
 	machine  func(context.Context, access.MachineID) (access.Machine, error) // the zero one where it was deleted
 	policies map[access.MachineID][]access.Policy                            // what guards each
+	disabled map[access.MachineID]string                                     // by what each is disabled
 }
 
 func guardsOf(r engine.Reader, tenant access.TenantID) guards {
 	return guards{
 		networks: machines.NetworkNames{R: r, Tenant: tenant}, machine: (&engine.NameCache{R: r}).Machine,
-		policies: map[access.MachineID][]access.Policy{},
+		policies: map[access.MachineID][]access.Policy{}, disabled: map[access.MachineID]string{},
 	}
 }
 
@@ -54,6 +56,9 @@ func (g *guards) ofPort(ctx context.Context, port access.PortTarget) (guard, err
 		if err == nil && m.ID != "" {
 			g.policies[port.Machine], err = g.networks.GuardsAsNamed(ctx, m)
 		}
+		if err == nil {
+			g.disabled[port.Machine], err = g.networks.Disabled(ctx, m)
+		}
 		if err != nil {
 			return guard{}, err
 		}
@@ -65,7 +70,7 @@ func (g *guards) ofPort(ctx context.Context, port access.PortTarget) (guard, err
 	entry, err := g.networks.Entry(ctx, entry)
 	return guard{
 		terms: entry, policy: p.ID, revision: entry.Revision, missing: !guarded, moves: moves,
-		longest: policy.Longest(entry, port),
+		longest: policy.Longest(entry, port), disabled: g.disabled[port.Machine],
 	}, err
 }
 
@@ -95,6 +100,8 @@ func (d *deciding) outdated(i int, t access.Target, site access.Machine, g guard
 			case site.ID == "" || g.missing:
 				return reason("machineNotConfigured", "machine", "no policy guards %s any more",
 					engine.NameOf(site, port.Machine))
+			case g.disabled != "":
+				return reason(policy.Disabled, "machine", "access to %s cannot be requested any more: %s", site.Name, g.disabled)
 			case !d.may.Dir.Check(r.Requester, rbac.PoliciesInitiate, site.Resource, d.Now).Allowed:
 				return reason("forbidden", "machine", "%s may not ask for access to %s any more", r.RequesterName,
 					site.Name)

@@ -12,6 +12,7 @@ import (
 	"github.com/postern-dev/postern/internal/engine/alerts"
 	"github.com/postern-dev/postern/internal/engine/apps"
 	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/fleet"
 	"github.com/postern-dev/postern/internal/engine/machines"
 	"github.com/postern-dev/postern/internal/engine/notices"
 	"github.com/postern-dev/postern/internal/engine/records"
@@ -65,6 +66,7 @@ type Services struct {
 	Notices   *notices.Service
 	Alerts    *alerts.Service
 	Machines  *machines.Service
+	Fleet     *fleet.Service
 	Requests  *requests.Service
 	Roles     *roles.Service
 	Apps      *apps.Service
@@ -91,6 +93,7 @@ func New(c Config) (*Services, error) {
 	s.Notices = notices.New(kernel, c.SealSecret, c.TestChannel)
 	s.Alerts = alerts.New(kernel, s.Records, s.Notices)
 	s.Machines = machines.New(kernel, s.Directory, rules, c.Tickets)
+	s.Fleet = fleet.New(kernel)
 	s.Requests = requests.New(kernel, s.Machines, rules, c.Tickets, c.Quotas)
 	s.Roles = roles.New(kernel, s.Machines, s.Requests)
 	s.Apps = apps.New(kernel, s.Directory, s.Notices)

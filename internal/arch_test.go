@@ -28,7 +28,7 @@ type rule struct {
 // it.
 func capabilities() []string {
 	return []string{"records", "directory", "notices", "alerts", "machines", "fleet", "requests", "roles", "apps",
-		"services"}
+		"inbox", "services"}
 }
 
 // rules is the import table of ARCHITECTURE.md. A package that is not listed is refused.

@@ -4,32 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/app"
 )
 
-// applicationAt gives the application whose managed resource group a scope is; nil where it is none. Only a resource
-// group is looked for, so that what happens to machines costs nothing.
-func (w *Work) applicationAt(ctx context.Context, scope access.ResourceID) (*app.Application, error) {
-	if scope == "" || scope.Segment("resourceGroups") == "" || strings.Count(string(scope), "/") != 4 {
-		return nil, nil //nolint:nilnil // there is none, and that is no error
-	}
-	if known, ok := w.applications[scope]; ok {
-		return known, nil
-	}
-	a, err := w.Tx.ApplicationOfGroup(ctx, scope)
-	if err != nil && !IsKind(err, access.KindNotFound) {
-		return nil, fmt.Errorf("read application: %w", err)
-	}
-	var found *app.Application
-	if err == nil {
-		found = &a
-	}
-	w.applications[scope] = found
-	return found, nil
-}
+// names gives names as the transaction has read them so far.
+func (w *Work) names() *NameCache { return &NameCache{R: w.Tx, Seen: w.Machines, apps: w.applications} }
 
 // share puts what concerns a publisher on its own log too: what became of the activations of its principals, at the
 // definition of the application, where those of its people read it who are no guests of the customer's.
@@ -38,7 +19,7 @@ func (w *Work) share(ctx context.Context) error {
 		if e.Request == "" {
 			continue
 		}
-		a, err := w.applicationAt(ctx, e.Scope)
+		a, err := w.names().applicationAt(ctx, e.Scope)
 		if err != nil {
 			return err
 		}
@@ -88,7 +69,7 @@ func (w *Work) sides(ctx context.Context, n Notice) ([]side, error) {
 	} else if len(n.Request.Items) > 0 {
 		scope = n.Request.Items[0].Place().Scope
 	}
-	a, err := w.applicationAt(ctx, scope)
+	a, err := w.names().applicationAt(ctx, scope)
 	if err != nil || a == nil {
 		return []side{{tenant: tenant, recipients: n.Recipients}}, err
 	}

@@ -125,8 +125,8 @@ func (w *Work) Publish(ctx context.Context, a app.Application, e access.Event) (
 	return e, nil
 }
 
-// across gives a notice as the other side is told it: by whom, where that is whoever asked or Postern itself.
-func (n Notice) across() Notice {
+// Across gives a notice as the other side is told it: by whom, where that is whoever asked or Postern itself.
+func (n Notice) Across() Notice {
 	if n.By != access.System().Name && n.By != n.Request.RequesterName && n.By != n.grant.PrincipalName {
 		n.By = ""
 	}

@@ -93,7 +93,7 @@ func openUseCases() map[string]string {
 	const own, seen, given = "what is the caller's own", "what the caller may see", "what the caller was given"
 	return map[string]string{
 		"Directory.APITokens": own, "Directory.Passkeys": own, "Directory.Self": own, "Directory.Tenant": own,
-		"Directory.UseSession": own, "Machines.SharedAddress": own, "Requests.Reviews": own, "Roles.Able": own,
+		"Directory.UseSession": own, "Machines.SharedAddress": own, "Requests.Reviews": own, "Inbox.List": own, "Inbox.Unread": own, "Inbox.Read": own, "Roles.Able": own,
 		"Roles.EligibleRoles": own, "Roles.Permissions": own, "Roles.RunsServer": own, "Requests.RequestRefused": own,
 
 		"Directory.PrincipalsByID": seen, "Directory.Subscriptions": seen, "Machines.WithActivity": seen,

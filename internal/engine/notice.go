@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
 )
@@ -15,10 +14,12 @@ type Notice struct {
 	Request    access.Request // of notices about a request
 	grant      access.Grant   // of notices about a grant
 	By         string         // who did it; empty where nobody did, or nobody knows
-	CodeOf     string         // with NotifyBreakGlass: to whom the code was issued that was used offline
+	Actor      access.PrincipalID
+	CodeOf     string // with NotifyBreakGlass: to whom the code was issued that was used offline
 	Recipients []access.PrincipalID
-	beside     []access.Grant // others that the same act has ended
-	abroad     bool           // it is told in another tenant
+	Named      []access.PrincipalID // the groups and people whom rules name, where Recipients are the people in them
+	beside     []access.Grant       // others that the same act has ended
+	abroad     bool                 // it is told in another tenant
 }
 
 // Notify has finish enqueue a notification.
@@ -28,7 +29,7 @@ func (w *Work) Notify(n Notice) { w.notices = append(w.notices, n) }
 func (w *Work) notifyGrant(g access.Grant, event access.Event) {
 	n := Notice{grant: g, Recipients: []access.PrincipalID{g.Principal}}
 	if event.Actor.ID != "" {
-		n.By = event.Actor.Name
+		n.By, n.Actor = event.Actor.Name, event.Actor.ID
 	}
 	switch event.Kind { //nolint:exhaustive // the others are told to nobody
 	case access.GrantOpened:
@@ -45,10 +46,14 @@ func (w *Work) notifyGrant(g access.Grant, event access.Event) {
 	w.Notify(n)
 }
 
-// enqueue writes the notices to the outbox, unless the tenant has no channel that could carry them.
+// enqueue writes the notices to inboxes, and to the outbox unless the tenant has no channel that could carry them.
 func (w *Work) enqueue(ctx context.Context) error {
+	notices := w.together()
+	if err := w.tell(ctx, notices); err != nil {
+		return fmt.Errorf("write inboxes: %w", err)
+	}
 	var out []Notification
-	for _, n := range w.together() {
+	for _, n := range notices {
 		sides, err := w.sides(ctx, n)
 		if err != nil {
 			return err
@@ -63,7 +68,7 @@ func (w *Work) enqueue(ctx context.Context) error {
 			}
 			told := n
 			if side.abroad {
-				told = n.across()
+				told = n.Across()
 			}
 			told.Recipients = side.recipients
 			written, err := w.write(ctx, told)
@@ -129,7 +134,7 @@ func (w *Work) Hears(ctx context.Context, tenant access.TenantID) (bool, error) 
 func (w *Work) write(ctx context.Context, n Notice) (Notification, error) {
 	id := NotificationID(NewID())
 	if n.grant.ID == "" {
-		names, err := w.namesOf(ctx, targetsOf(n.Request)...)
+		names, err := w.names().Of(ctx, TargetsOf(n.Request)...)
 		if err != nil {
 			return Notification{}, err
 		}
@@ -140,7 +145,7 @@ func (w *Work) write(ctx context.Context, n Notice) (Notification, error) {
 		}
 		return out, nil
 	}
-	names, err := w.namesOf(ctx, n.grant.Target)
+	names, err := w.names().Of(ctx, n.grant.Target)
 	if err != nil {
 		return Notification{}, err
 	}
@@ -154,11 +159,11 @@ func (w *Work) write(ctx context.Context, n Notice) (Notification, error) {
 		return out, nil
 	}
 	for _, g := range n.beside {
-		names, err := w.namesOf(ctx, g.Target)
+		names, err := w.names().Of(ctx, g.Target)
 		if err != nil {
 			return Notification{}, err
 		}
-		out = out.with(AboutGrant(id, n.Kind, g, request, names, w.Now))
+		out = out.With(AboutGrant(id, n.Kind, g, request, names, w.Now))
 	}
 	if out.Subject.Unended, err = w.Tx.Unended(ctx, n.grant.Request); err != nil {
 		return Notification{}, fmt.Errorf("count grants: %w", err)
@@ -177,65 +182,11 @@ func (w *Work) write(ctx context.Context, n Notice) (Notification, error) {
 	return out, nil
 }
 
-// targetsOf returns what a request asks for.
-func targetsOf(r access.Request) []access.Target {
+// TargetsOf returns what a request asks for.
+func TargetsOf(r access.Request) []access.Target {
 	targets := make([]access.Target, len(r.Items))
 	for i, item := range r.Items {
 		targets[i] = item.Target
 	}
 	return targets
-}
-
-// namesOf names what targets are about: machines, and the scopes at which roles hold.
-func (w *Work) namesOf(ctx context.Context, targets ...access.Target) (access.Names, error) {
-	names := access.Names{Machines: map[access.MachineID]string{}, Scopes: map[access.ResourceID]string{}}
-	for _, t := range targets {
-		place := t.Place()
-		if place.Scope != "" {
-			name, err := w.scopeInWords(ctx, place.Scope)
-			if err != nil {
-				return access.Names{}, err
-			}
-			names.Scopes[place.Scope] = name
-		}
-		if place.Machine != "" {
-			m, err := w.Machine(ctx, place.Machine)
-			if err != nil {
-				return access.Names{}, err
-			}
-			names.Machines[place.Machine] = NameOf(m, place.Machine)
-		}
-	}
-	return names, nil
-}
-
-// scopeInWords returns "subscription production", "resource group web", "application shop" for its managed resource
-// group, or the name of a single resource.
-func (w *Work) scopeInWords(ctx context.Context, scope access.ResourceID) (string, error) {
-	a, err := w.applicationAt(ctx, scope)
-	if err != nil {
-		return "", err
-	}
-	group := scope.Segment("resourceGroups")
-	switch {
-	case a != nil:
-		return "application " + a.Name(), nil
-	case scope == access.Root:
-		return "everything", nil
-	case scope.Equal(access.SubscriptionScope(scope.InSubscription())):
-		all, err := w.Tx.Subscriptions(ctx)
-		if err != nil {
-			return "", fmt.Errorf("read subscriptions: %w", err)
-		}
-		name := string(scope.InSubscription())
-		if i := slices.IndexFunc(all,
-			func(s access.Subscription) bool { return s.ID == scope.InSubscription() }); i >= 0 {
-			name = all[i].Name
-		}
-		return "subscription " + name, nil
-	case strings.EqualFold(scope.Name(), group):
-		return "resource group " + group, nil
-	default:
-		return scope.Name(), nil
-	}
 }

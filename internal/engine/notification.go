@@ -161,8 +161,8 @@ func Later(a, b time.Time) time.Time {
 	return a
 }
 
-// with returns n, which tells of what other tells too, each port or role once.
-func (n Notification) with(other Notification) Notification {
+// With returns n, which tells of what other tells too, each port or role once.
+func (n Notification) With(other Notification) Notification {
 	for _, item := range other.Subject.Items {
 		if !slices.ContainsFunc(n.Subject.Items, func(i access.NoticeItem) bool { return reflect.DeepEqual(i, item) }) {
 			n.Subject.Items = append(n.Subject.Items, item)

@@ -73,6 +73,7 @@ type Reader interface {
 	OutboxReader
 	AlertReader
 	InsightReader
+	InboxReader
 
 	SignInReader
 	ViewReader
@@ -201,6 +202,7 @@ type Reader interface {
 type Tx interface {
 	Reader
 	OutboxTx
+	InboxWriter
 	AlertWriter
 	SignInWriter
 	DecisionWriter

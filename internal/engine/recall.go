@@ -151,7 +151,7 @@ func (w *Work) CancelOf(ctx context.Context, principal access.PrincipalID, until
 			}
 			w.Events = append(w.Events, events...)
 			w.Notify(Notice{
-				Kind: NotifyDecided, Request: next, By: by(r.Tenant).Name,
+				Kind: NotifyDecided, Request: next, By: by(r.Tenant).Name, Actor: by(r.Tenant).ID,
 				Recipients: []access.PrincipalID{principal},
 			})
 		}

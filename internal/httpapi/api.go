@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/identity"
 )
@@ -24,11 +25,12 @@ import (
 // Prefix is the path below which every route of the native API lies.
 const Prefix = "/api/v1"
 
-// Config is what the API is made of. Engine, Identity, Now and Log are required.
+// Config is what the API is made of. Engine, Identity, Title, Now and Log are required.
 type Config struct {
 	Engine   *services.Services
 	Identity *identity.Identity
-	Now      func() time.Time // the server's wall clock
+	Title    func(engine.Notification) (string, error) // a line that says what a notification tells
+	Now      func() time.Time                          // the server's wall clock
 	Log      *slog.Logger
 
 	// Patience is how long a peer may take nothing of its stream before it is given up; 0 means 20 seconds.
@@ -42,6 +44,7 @@ type Config struct {
 type API struct {
 	engine   *services.Services
 	identity *identity.Identity
+	title    func(engine.Notification) (string, error)
 	now      func() time.Time
 	log      *slog.Logger
 	observe  func(route string, status int, took time.Duration)
@@ -63,11 +66,11 @@ type API struct {
 
 // New makes the API.
 func New(c Config) (*API, error) {
-	if c.Engine == nil || c.Identity == nil || c.Now == nil || c.Log == nil {
-		return nil, errors.New("httpapi needs an engine, an identity, a clock and a log")
+	if c.Engine == nil || c.Identity == nil || c.Title == nil || c.Now == nil || c.Log == nil {
+		return nil, errors.New("httpapi needs an engine, an identity, words, a clock and a log")
 	}
 	a := &API{
-		engine: c.Engine, identity: c.Identity, now: c.Now, log: c.Log, observe: c.Observe,
+		engine: c.Engine, identity: c.Identity, title: c.Title, now: c.Now, log: c.Log, observe: c.Observe,
 		draining: make(chan struct{}), clock: newRequestID(), patience: cmp.Or(c.Patience, writeTimeout),
 	}
 	a.deriver.engine, a.deriver.owner = c.Engine, &a.following
@@ -133,6 +136,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.passkeyRoutes()
 	a.glassRoutes()
 	a.notificationRoutes()
+	a.inboxRoutes()
 	a.alertRoutes()
 	a.insightRoutes()
 	a.eventRoutes(mux)

@@ -16,6 +16,7 @@ import (
 	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/httpapi"
 	"github.com/postern-dev/postern/internal/identity"
+	"github.com/postern-dev/postern/internal/notify"
 	"github.com/postern-dev/postern/internal/store"
 )
 
@@ -67,7 +68,7 @@ func newService(tb testing.TB, change ...func(*httpapi.Config)) *service {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	config := httpapi.Config{Engine: e, Identity: i, Now: time.Now, Log: log}
+	config := httpapi.Config{Engine: e, Identity: i, Title: notify.Title, Now: time.Now, Log: log}
 	for _, c := range change {
 		c(&config)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/postern-dev/postern/internal/engine/services"
 	"github.com/postern-dev/postern/internal/httpapi"
 	"github.com/postern-dev/postern/internal/identity"
+	"github.com/postern-dev/postern/internal/notify"
 )
 
 var update = flag.Bool("update", false, "write generated files anew")
@@ -25,7 +26,7 @@ func documentPath() string { return filepath.Join("..", "..", "api", "openapi.ya
 func described(t *testing.T) *httpapi.API {
 	t.Helper()
 	a, err := httpapi.New(httpapi.Config{
-		Engine: &services.Services{}, Identity: &identity.Identity{}, Now: time.Now,
+		Engine: &services.Services{}, Identity: &identity.Identity{}, Title: notify.Title, Now: time.Now,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -180,13 +180,13 @@ func compose(n engine.Notification, public *url.URL) (message, error) {
 	facts := factsOf(n.Subject)
 	m := message{Button: words.Button, Link: linkOf(n, public)}
 	var err error
-	if m.Title, err = fill(words.Title, facts); err != nil {
+	if m.Title, err = Title(n); err != nil {
 		return message{}, err
 	}
 	if m.Lead, err = fill(words.Lead, facts); err != nil {
 		return message{}, err
 	}
-	m.Title, m.Lead = line(m.Title, maxTitle), line(m.Lead, maxValue)
+	m.Lead = line(m.Lead, maxValue)
 	known := facts.fields()
 	for _, name := range words.Fields {
 		if known[name].Value != "" {
@@ -194,6 +194,12 @@ func compose(n engine.Notification, public *url.URL) (message, error) {
 		}
 	}
 	return m, nil
+}
+
+// Title puts n into one line: the subject of a mail.
+func Title(n engine.Notification) (string, error) {
+	title, err := fill(table()[n.Kind].Title, factsOf(n.Subject))
+	return line(title, maxTitle), err
 }
 
 func fill(text string, facts factSheet) (string, error) {

@@ -171,7 +171,7 @@ func (s *server) openFaces() error {
 		return err
 	}
 	s.api, err = httpapi.New(httpapi.Config{
-		Engine: s.engine, Identity: s.identity, Now: s.now, Log: s.log,
+		Engine: s.engine, Identity: s.identity, Title: notify.Title, Now: s.now, Log: s.log,
 		Observe: s.metrics.observe,
 	})
 	return err

@@ -224,6 +224,7 @@ type batch struct {
 	w      writer
 	head   head
 	events []logRow
+	inbox  [][]any // rows of entries, which are written with the events
 	news   news
 	memo   memo
 	scopes *scopeCache
@@ -232,7 +233,7 @@ type batch struct {
 
 // run gives the transaction to one call. Its error is fatal to the batch; the call's own error goes to the call.
 func (b *batch) run(c *call) error {
-	t := &tx{batch: b, events: len(b.events), head: b.head, agents: len(b.news.agents)}
+	t := &tx{batch: b, events: len(b.events), inbox: len(b.inbox), head: b.head, agents: len(b.news.agents)}
 	t.reader = reader{q: t, memo: b.memo, scopes: b.scopes}
 	c.turn <- t
 	out := <-c.back
@@ -256,13 +257,13 @@ func (b *batch) run(c *call) error {
 		return errSettled
 	}
 	if c.err == nil && !c.gone {
-		b.dirty = b.dirty || t.saved || len(b.events) > t.events
+		b.dirty = b.dirty || t.saved || len(b.events) > t.events || len(b.inbox) > t.inbox
 		if t.saved {
 			return b.w.release(b.ctx)
 		}
 		return nil
 	}
-	b.events, b.head, b.news.agents = b.events[:t.events], t.head, b.news.agents[:t.agents]
+	b.events, b.inbox, b.head, b.news.agents = b.events[:t.events], b.inbox[:t.inbox], t.head, b.news.agents[:t.agents]
 	if t.saved {
 		clear(b.memo) // it may know what is now undone
 		if err := b.w.undo(b.ctx); err != nil {

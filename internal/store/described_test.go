@@ -34,6 +34,7 @@ func EveryTable() map[string]Described {
 		"enrollmentTable": said(enrollmentTable), "tokenTable": said(tokenTable), "networkTable": said(networkTable),
 		"externalTable": said(externalTable), "passkeyTable": said(passkeyTable), "ceremonyTable": said(ceremonyTable),
 		"glassTable": said(glassTable), "secretTable": said(secretTable), "pendingTable": said(pendingTable),
+		"inboxTable": said(inboxTable), "inboxEntryTable": said(inboxEntryTable),
 		"placeTable": said(placeTable), "idempotencyTable": said(idempotencyTable),
 		"appDefinitionTable": said(appDefinitionTable), "appRevisionTable": said(appRevisionTable),
 		"applicationTable": said(applicationTable), "checkpointTable": said(checkpointTable), "settingsTable": said(settingsTable), "requestTable": said(requestTable), "grantTable": said(grantTable),

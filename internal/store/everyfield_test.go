@@ -209,6 +209,17 @@ func everyKept(f *fixture) []kept {
 				list, err := r.Regroupings(ctx, f.user, time.Time{})
 				return find(list, err, func(engine.Regrouping) bool { return true })
 			}),
+		keep("SaveInbox", func(i *engine.Inbox) { i.Principal = f.user },
+			func(ctx context.Context, tx engine.Tx, i engine.Inbox) error { return tx.SaveInbox(ctx, i) },
+			func(ctx context.Context, r engine.Reader) (engine.Inbox, error) { return r.Inbox(ctx, f.user) }),
+		keep("Tell", func(*engine.InboxEntry) {},
+			func(ctx context.Context, tx engine.Tx, e engine.InboxEntry) error { return tx.Tell(ctx, e) },
+			func(ctx context.Context, r engine.Reader) (engine.InboxEntry, error) {
+				var e engine.InboxEntry
+				(&filler{}).fill(reflect.ValueOf(&e).Elem(), "")
+				list, err := r.InboxEntries(ctx, []access.PrincipalID{e.Addressee}, one)
+				return find(list.Items, err, func(engine.InboxEntry) bool { return true })
+			}).except("Seq", "the store sets it"),
 		keep("SaveMachine", func(m *access.Machine) { m.ID, m.Tenant, m.Agent = "machine-2", tenantID, f.agent },
 			func(ctx context.Context, tx engine.Tx, m access.Machine) error { return tx.SaveMachine(ctx, m, 0) },
 			func(ctx context.Context, r engine.Reader) (access.Machine, error) { return r.Machine(ctx, "machine-2") }),

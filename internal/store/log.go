@@ -55,6 +55,7 @@ func (t *tx) append(e *access.Event) error {
 type inserts struct {
 	sizes         []int // descending, to 1
 	events, nodes []string
+	inbox         []string
 }
 
 func newInserts() inserts {
@@ -62,6 +63,7 @@ func newInserts() inserts {
 	for _, n := range in.sizes {
 		in.events = append(in.events, insertEvents+rowsOf(n, strings.Count(insertEvents, ",")+1))
 		in.nodes = append(in.nodes, insertNodes+rowsOf(n, strings.Count(insertNodes, ",")+1))
+		in.inbox = append(in.inbox, insertInbox+rowsOf(n, len(inboxEntryTable.names)))
 	}
 	return in
 }
@@ -71,6 +73,8 @@ const (
 		"values "
 	insertNodes = "insert into audit_nodes (level, idx, hash) values "
 )
+
+var insertInbox = "insert into inbox (" + strings.Join(inboxEntryTable.names, ", ") + ") values "
 
 const updateHead = "update audit_head set size = $1, frontier = $2, high = $3, disorder = $4 where id = 1"
 
@@ -94,6 +98,9 @@ func rowsOf(n, columns int) string {
 
 // extendLog writes the events of the batch, and extends the tree over them.
 func (b *batch) extendLog(in inserts) error {
+	if err := b.insert(b.inbox, in.sizes, in.inbox); err != nil {
+		return err
+	}
 	if len(b.events) == 0 {
 		return nil
 	}

@@ -18,6 +18,7 @@ type tx struct {
 	over   bool  // fn has returned
 
 	events int // of the batch, when it began; likewise the others
+	inbox  int
 	head   head
 	agents int
 }

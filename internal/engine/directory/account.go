@@ -18,13 +18,23 @@ func tellOwner(ctx context.Context, w *engine.Work, p access.Principal, title, d
 func tellOwnerAt(ctx context.Context, w *engine.Work, address string, p access.Principal, title, detail string,
 	by access.Actor,
 ) error {
-	heard, err := w.Hears(ctx, p.Tenant)
-	if err != nil || !heard || p.Kind != access.User {
-		return err
+	if p.Kind != access.User {
+		return nil
 	}
 	s := engine.Subject{Who: p.Name, Title: title, Detail: detail}
 	if by.ID != p.ID {
 		s.By = by.Name
+	}
+	err := w.Tx.Tell(ctx, engine.InboxEntry{
+		Addressee: p.ID, ID: engine.NewID(), At: w.Now, Kind: engine.NotifyAccount, Actor: by.ID, By: s.By,
+		Title: title, Detail: detail,
+	})
+	if err != nil {
+		return fmt.Errorf("write inbox: %w", err)
+	}
+	heard, err := w.Hears(ctx, p.Tenant)
+	if err != nil || !heard {
+		return err
 	}
 	err = w.Tx.Enqueue(ctx, engine.Notification{
 		ID: engine.NotificationID(engine.NewID()), At: w.Now, Kind: engine.NotifyAccount, Tenant: p.Tenant,

@@ -121,7 +121,7 @@ func (d *deciding) breakGlass(ctx context.Context) error {
 		return fmt.Errorf("save review: %w", err)
 	}
 	d.Notify(engine.Notice{
-		Kind: engine.NotifyBreakGlass, Request: d.request, By: c.Name,
+		Kind: engine.NotifyBreakGlass, Request: d.request, By: c.Name, Actor: c.Principal,
 		Recipients: namedInApprovals(d.request.Approvals),
 	})
 	event := access.Event{

@@ -73,7 +73,7 @@ type deciding struct {
 func (e *Service) openDeciding(ctx context.Context, tx engine.Tx, may engine.Rights,
 	id access.RequestID,
 ) (*deciding, error) {
-	request, err := findRequest(ctx, tx, may, id)
+	request, err := FindRequest(ctx, tx, may, id)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func (d *deciding) advance(ctx context.Context, by access.Actor, reason string) 
 		if d.was == 0 || progress.Begins(d.Now) {
 			d.Notify(engine.Notice{
 				Kind: engine.NotifyNeedsDecision, Request: next,
-				Recipients: DecidersOf(d.may.Dir, next, progress),
+				Recipients: DecidersOf(d.may.Dir, next, progress), Named: NamedNow(next, progress),
 			})
 		}
 	}
@@ -251,7 +251,7 @@ func (d *deciding) advance(ctx context.Context, by access.Actor, reason string) 
 	}
 	if next.State != access.RequestPending {
 		d.Notify(engine.Notice{
-			Kind: engine.NotifyDecided, Request: next, By: by.Name,
+			Kind: engine.NotifyDecided, Request: next, By: by.Name, Actor: by.ID,
 			Recipients: []access.PrincipalID{next.Requester},
 		})
 	}
@@ -274,7 +274,7 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 	}
 	d.approved = grants
 	d.Notify(engine.Notice{
-		Kind: engine.NotifyDecided, Request: next, By: by.Name,
+		Kind: engine.NotifyDecided, Request: next, By: by.Name, Actor: by.ID,
 		Recipients: []access.PrincipalID{next.Requester},
 	})
 	for i := range events {
@@ -329,6 +329,17 @@ func (d *deciding) save(ctx context.Context, next access.Request, events []acces
 
 // maxAddressed is how many people a notification names one by one; beyond that it names their groups.
 const maxAddressed = 200
+
+// NamedNow gives the groups and people whom the waiting stages name.
+func NamedNow(request access.Request, progress []policy.Progress) []access.PrincipalID {
+	var out []access.PrincipalID
+	for i, p := range progress {
+		if p.Outcome == policy.Waiting {
+			out = append(out, engine.NamedIn(request.Approvals[i].Case.Stages[p.Stage])...)
+		}
+	}
+	return out
+}
 
 // DecidersOf gives who is to be asked for a decision now: those of the waiting stages who have not decided yet.
 func DecidersOf(dir *rbac.Directory, request access.Request, progress []policy.Progress) []access.PrincipalID {

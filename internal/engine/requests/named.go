@@ -88,7 +88,7 @@ func (e *Service) RequestNamed(ctx context.Context, c engine.Caller,
 			if err != nil {
 				return err
 			}
-			request, err := findRequest(ctx, r, may, idOf(name, n))
+			request, err := FindRequest(ctx, r, may, idOf(name, n))
 			if err != nil {
 				return err
 			}
@@ -103,7 +103,7 @@ func (e *Service) RequestNamed(ctx context.Context, c engine.Caller,
 func (e *Service) ReleaseRequest(ctx context.Context, c engine.Caller, id access.RequestID) error {
 	return e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.RequestsCancel, Request: id},
 		func(tx engine.Tx, may engine.Rights) error {
-			request, err := findRequest(ctx, tx, may, id)
+			request, err := FindRequest(ctx, tx, may, id)
 			if err != nil {
 				return err
 			}

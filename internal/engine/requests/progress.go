@@ -51,7 +51,7 @@ func (*Service) describeWhole(ctx context.Context, r engine.Reader, may engine.R
 			a.Deciders = DecidersOf(may.Dir, request, only)
 			a.DeciderCount = len(a.Deciders)
 			a.Deciders = a.Deciders[:min(len(a.Deciders), maxDeciders)]
-			d.Mine = d.Mine || mine(may, request, i, p)
+			d.Mine = d.Mine || MayDecide(may, request, i, p)
 		}
 		for _, s := range a.Case.Stages {
 			ids = append(ids, engine.NamedIn(s)...)
@@ -63,8 +63,8 @@ func (*Service) describeWhole(ctx context.Context, r engine.Reader, may engine.R
 	return requestAbroad(may.Border(r, request.Tenant), d), err
 }
 
-// mine tells whether the caller may decide the i'th approval now.
-func mine(may engine.Rights, request access.Request, i int, p policy.Progress) bool {
+// MayDecide tells whether the caller may decide the i'th approval now.
+func MayDecide(may engine.Rights, request access.Request, i int, p policy.Progress) bool {
 	me := may.Caller.Principal
 	return p.Outcome == policy.Waiting && may.Caller.Bounds.Allow(rbac.RequestsDecide) &&
 		len(policy.EligibleFor(request.Approvals[i].Case.Stages[p.Stage], me, request.Requester,

@@ -29,7 +29,7 @@ type RequestDetail struct {
 func (e *Service) Request(ctx context.Context, c engine.Caller, id access.RequestID) (d RequestDetail, err error) {
 	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.RequestsRead, Request: id},
 		func(r engine.Reader, may engine.Rights) error {
-			request, err := findRequest(ctx, r, may, id)
+			request, err := FindRequest(ctx, r, may, id)
 			if err != nil {
 				return err
 			}
@@ -88,7 +88,7 @@ func (e *Service) Cancel(ctx context.Context, c engine.Caller, id access.Request
 	}
 	err = e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.RequestsCancel, Request: id},
 		func(tx engine.Tx, may engine.Rights) error {
-			request, err := findRequest(ctx, tx, may, id)
+			request, err := FindRequest(ctx, tx, may, id)
 			if err != nil {
 				return err
 			}
@@ -115,7 +115,7 @@ func (e *Service) Cancel(ctx context.Context, c engine.Caller, id access.Request
 				w := e.kernel.NewWork(tx, may.Now)
 				w.Events = append(w.Events, events...)
 				w.Notify(engine.Notice{
-					Kind: engine.NotifyDecided, Request: next, By: may.Name(next.Tenant),
+					Kind: engine.NotifyDecided, Request: next, By: may.Name(next.Tenant), Actor: c.Principal,
 					Recipients: []access.PrincipalID{next.Requester},
 				})
 				if err := w.Finish(ctx); err != nil {
@@ -129,8 +129,8 @@ func (e *Service) Cancel(ctx context.Context, c engine.Caller, id access.Request
 	return d, err
 }
 
-// findRequest gives a request that the caller may see.
-func findRequest(ctx context.Context, r engine.Reader, may engine.Rights, id access.RequestID) (access.Request, error) {
+// FindRequest gives a request that the caller may see.
+func FindRequest(ctx context.Context, r engine.Reader, may engine.Rights, id access.RequestID) (access.Request, error) {
 	unknown := access.Fault(access.KindNotFound, "unknownRequest", "there is no request %q that you may see",
 		engine.Clip(string(id)))
 	request, err := r.Request(ctx, id)

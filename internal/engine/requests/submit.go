@@ -144,10 +144,10 @@ func (e *Service) file(ctx context.Context, tx engine.Tx, may engine.Rights, req
 	case request.BreakGlass:
 		err = d.breakGlass(ctx)
 	case len(request.Approvals) == 0:
-		d.Notify(engine.Notice{Kind: engine.NotifyRequested, Request: request})
+		d.Notify(engine.Notice{Kind: engine.NotifyRequested, Request: request, Actor: request.Requester})
 		err = d.approve(ctx, access.System())
 	default:
-		d.Notify(engine.Notice{Kind: engine.NotifyRequested, Request: request})
+		d.Notify(engine.Notice{Kind: engine.NotifyRequested, Request: request, Actor: request.Requester})
 		if err = d.advance(ctx, access.System(), ""); err == nil && d.request.State == access.RequestPending {
 			err = e.hold(ctx, tx, d.request, engine.QuotaPending)
 		}

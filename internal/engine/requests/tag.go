@@ -17,7 +17,7 @@ func (e *Service) TagRequest(ctx context.Context, c engine.Caller, id access.Req
 ) (d RequestDetail, err error) {
 	err = e.kernel.Change(ctx, c, engine.Attempt{Action: rbac.RoleActivate, Request: id},
 		func(tx engine.Tx, may engine.Rights) error {
-			request, err := findRequest(ctx, tx, may, id)
+			request, err := FindRequest(ctx, tx, may, id)
 			if err != nil {
 				return err
 			}

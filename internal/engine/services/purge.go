@@ -14,6 +14,10 @@ const (
 	purgeRounds = 100                // in a row; the rest waits for the next time
 	keptExpired = 7 * 24 * time.Hour // so long is what has expired kept, to tell "expired" from "unknown"
 	keptKeys    = 7 * 24 * time.Hour // so long does an idempotency key hold
+
+	keptEntries  = 90 * 24 * time.Hour // so long are entries of inboxes kept
+	mostEntries  = 500                 // of one addressee
+	pruneAtATime = 50                  // inboxes, in one transaction
 )
 
 // Purge forgets what nobody needs any more: sessions, tokens, codes and halves of sign-ins that expired a week ago, and
@@ -35,7 +39,7 @@ func (e *Services) Purge(ctx context.Context) (purged int, err error) {
 		}
 		purged += n
 		if n == 0 {
-			return purged, nil
+			return purged, e.pruneInboxes(ctx)
 		}
 		engine.Pause(ctx, breather, nil)
 		if ctx.Err() != nil {
@@ -43,6 +47,30 @@ func (e *Services) Purge(ctx context.Context) (purged int, err error) {
 		}
 	}
 	return purged, nil
+}
+
+// pruneInboxes forgets entries of inboxes that are old, or more than anybody reads. It looks at a few inboxes, and goes on
+// behind them the next time, so that it costs the same however many there are.
+func (e *Services) pruneInboxes(ctx context.Context) error {
+	e.pruning.Lock()
+	defer e.pruning.Unlock()
+	behind := e.pruned
+	err := e.kernel.Store.Update(ctx, func(tx engine.Tx) error {
+		behind = e.pruned
+		for range pruneAtATime {
+			var err error
+			if behind, _, err = tx.PruneInbox(ctx, behind, e.kernel.Now().Add(-keptEntries), mostEntries,
+				purgeChunk); err != nil || behind == "" {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("prune inboxes: %w", err)
+	}
+	e.pruned = behind
+	return nil
 }
 
 // purgeLoop purges now and then until ctx ends.

@@ -251,7 +251,7 @@ func (e *Services) settleRequest(ctx context.Context, w *engine.Work, item dueIt
 	w.Events = append(w.Events, r.StageOver(w.Now))
 	w.Notify(engine.Notice{
 		Kind: engine.NotifyNeedsDecision, Request: next,
-		Recipients: requests.DecidersOf(dir, next, progress),
+		Recipients: requests.DecidersOf(dir, next, progress), Named: requests.NamedNow(next, progress),
 	})
 	return nil
 }

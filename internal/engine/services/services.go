@@ -6,13 +6,16 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
+	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/engine/alerts"
 	"github.com/postern-dev/postern/internal/engine/apps"
 	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/engine/fleet"
+	"github.com/postern-dev/postern/internal/engine/inbox"
 	"github.com/postern-dev/postern/internal/engine/machines"
 	"github.com/postern-dev/postern/internal/engine/notices"
 	"github.com/postern-dev/postern/internal/engine/records"
@@ -59,7 +62,9 @@ const DefaultSessionIdle = 2 * time.Hour
 // Services holds the use cases of every capability, and does what the time makes due. It is safe for concurrent use,
 // and any number of them may share one store.
 type Services struct {
-	kernel *engine.Kernel
+	kernel  *engine.Kernel
+	pruning sync.Mutex
+	pruned  access.PrincipalID // the last whose inbox was pruned
 
 	Records   *records.Service
 	Directory *directory.Service
@@ -70,6 +75,7 @@ type Services struct {
 	Requests  *requests.Service
 	Roles     *roles.Service
 	Apps      *apps.Service
+	Inbox     *inbox.Service
 }
 
 // New makes the services. It starts nothing: call Directory.Bootstrap once, then Run.
@@ -97,5 +103,6 @@ func New(c Config) (*Services, error) {
 	s.Requests = requests.New(kernel, s.Machines, rules, c.Tickets, c.Quotas)
 	s.Roles = roles.New(kernel, s.Machines, s.Requests)
 	s.Apps = apps.New(kernel, s.Directory, s.Notices)
+	s.Inbox = inbox.New(kernel)
 	return s, nil
 }

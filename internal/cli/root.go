@@ -126,7 +126,7 @@ func (a *app) commands() []titled {
 			a.userCommand(), a.groupCommand(), a.servicePrincipalCommand(), a.roleCommand(), a.eligibilityCommand(),
 			a.applicationCommand(), a.tenantCommand(), a.subscriptionCommand(), a.resourceGroupCommand(),
 		}},
-		{"Watch and prove", []*cobra.Command{a.alertCommand(), a.notifyCommand(), a.auditCommand()}},
+		{"Watch and prove", []*cobra.Command{a.inboxCommand(), a.alertCommand(), a.notifyCommand(), a.auditCommand()}},
 		{programTitle, append(a.hostCommands(), a.versionCommand())},
 	}
 }

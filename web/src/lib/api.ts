@@ -47,9 +47,11 @@ for (const touch of ["pointerdown", "keydown", "wheel", "touchmove"])
     },
     { capture: true, passive: true },
   );
+/** unattended tells whether nobody has touched the page for a while. */
+export const unattended = () => Date.now() - touched > attended;
 api.use({
   onRequest({ request }) {
-    if (request.method === "GET" && Date.now() - touched > attended) request.headers.set("Postern-Background", "true");
+    if (request.method === "GET" && unattended()) request.headers.set("Postern-Background", "true");
   },
 });
 

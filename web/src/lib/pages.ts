@@ -35,6 +35,7 @@ const fetched: [RegExp, Loader][] = [
   [/^\/alerts\/([^/]+)$/, () => import("../pages/Alert.svelte")],
   [/^\/applications$/, () => import("../pages/Applications.svelte")],
   [/^\/applications\/([^/]+)$/, () => import("../pages/Application.svelte")],
+  [/^\/notifications$/, () => import("../pages/Notifications.svelte")],
   [/^\/roles$/, () => import("../pages/Roles.svelte")],
   [/^\/settings$/, () => import("../pages/settings/Index.svelte")],
   [/^\/settings\/tokens$/, () => import("../pages/settings/Tokens.svelte")],

@@ -107,6 +107,7 @@ export const further: Place[] = [
     words: "definitions deploy publisher",
     shown: apps,
   },
+  { to: "/notifications", name: "Notifications", words: "inbox bell unread" },
   { to: "/reviews", name: "Break-glass reviews", words: "emergency debt" },
   { to: "/alerts/rules", name: "Alert rules", words: "thresholds severity", shown: () => may("alerts/read") },
   {

@@ -98,7 +98,7 @@ func openUseCases() map[string]string {
 
 		"Directory.PrincipalsByID": seen, "Directory.Subscriptions": seen, "Machines.WithActivity": seen,
 		"Records.NotClosed": seen, "Requests.Grants": seen, "Requests.Requests": seen, "Roles.RecordedChanges": seen,
-		"Roles.RoleChanges": seen,
+		"Roles.RoleChanges": seen, "Reviews.AccessReviews": seen,
 
 		"Directory.PrincipalKind": given, "Machines.Names": given, "Requests.PolicyView": given,
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/review"
 )
 
 // NotificationID names a notification; a UUID of version 7.
@@ -29,6 +30,8 @@ const (
 	NotifyApplication NotificationKind = "application"
 	// Something became of one's own account, such as a new passkey.
 	NotifyAccount NotificationKind = "account"
+	// An access review began, is due soon, has ended or is over.
+	NotifyAccessReview NotificationKind = "accessReview"
 	// What happens to a managed application, for its publisher's program.
 	NotifyLifecycle NotificationKind = "lifecycle"
 	NotifyTest      NotificationKind = "test" // an administrator tries a channel
@@ -38,7 +41,7 @@ const (
 func NotificationKinds() []NotificationKind {
 	return []NotificationKind{
 		NotifyRequested, NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyWillEnd, NotifyEnded,
-		NotifyFailed, NotifyBreakGlass, NotifyAlert, NotifyApplication, NotifyAccount,
+		NotifyFailed, NotifyBreakGlass, NotifyAlert, NotifyApplication, NotifyAccount, NotifyAccessReview,
 	}
 }
 
@@ -49,7 +52,7 @@ func (k NotificationKind) opensOrResolves() bool {
 	case NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyEnded, NotifyFailed, NotifyBreakGlass, NotifyAlert,
 		NotifyTest:
 		return true
-	case NotifyRequested, NotifyWillEnd, NotifyApplication, NotifyAccount, NotifyLifecycle:
+	case NotifyRequested, NotifyWillEnd, NotifyApplication, NotifyAccount, NotifyAccessReview, NotifyLifecycle:
 	}
 	return false
 }
@@ -65,6 +68,7 @@ type Notification struct {
 	Request    access.RequestID // empty where it is about no request
 	Grant      access.GrantID   // empty where it is about no single grant
 	Alert      string           // id of the alert; empty where it is about none
+	Review     review.ID        // empty where it is about no access review
 	Policies   []access.PolicyID
 	Recipients []access.PrincipalID // people to tell; a group stands for everybody in it
 	// where mail for the one recipient goes; empty: to the address that they have by then
@@ -96,7 +100,8 @@ type Subject struct {
 	Ticket   string
 	By       string // who decided, revoked, or failed to do it
 	// approved, denied, canceled, timedOut; expired, revoked, superseded; open, acknowledged or closed for an alert;
-	// deployed, changed, deleted, newVersion or withdrawn for an application
+	// deployed, changed, deleted, newVersion or withdrawn for an application; started, changed, due soon, ended, closed or
+	// canceled for an access review
 	Outcome  string
 	Detail   string // why: the decision's or the revocation's reason, the failure, what the alert saw
 	Title    string // of an alert; the name of an application
@@ -109,7 +114,7 @@ type Subject struct {
 }
 
 // stream is what notifications must stay in order about: an application, else a request, else a grant, else an alert,
-// else nothing else.
+// else an access review, else nothing else.
 func (n Notification) stream() string {
 	switch {
 	case n.Lifecycle.Application != "":
@@ -120,6 +125,8 @@ func (n Notification) stream() string {
 		return "grant/" + string(n.Grant)
 	case n.Alert != "":
 		return "alert/" + n.Alert
+	case n.Review != "":
+		return "accessReview/" + string(n.Review)
 	default:
 		return "notification/" + string(n.ID)
 	}

@@ -84,6 +84,7 @@ type Reader interface {
 	RoleChangeReader
 	RecallReader
 	ScopePolicyReader
+	AccessReviewReader
 	QuotaReader
 
 	Tenants(ctx context.Context) ([]access.Tenant, error)
@@ -212,6 +213,7 @@ type Tx interface {
 	RoleChangeWriter
 	RecallWriter
 	ScopePolicyWriter
+	AccessReviewWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error             // bumps the directory
 	SaveSubscription(ctx context.Context, s access.Subscription) error // bumps the directory

@@ -73,6 +73,12 @@ func sample(kind engine.NotificationKind) engine.Notification {
 			Title: "A passkey was added", Who: "ana_1", By: "the *admin*",
 			Detail: "The passkey <laptop> was added from 203.0.113.7.",
 		}
+	case engine.NotifyAccessReview:
+		n.Request, n.Policies, n.Review = "", nil, "0197c0de-0000-7000-8000-0000000000cc"
+		n.Subject = engine.Subject{
+			Title: "q4_2026", By: "the *admin*", Outcome: "due soon",
+			Detail: "12 of 40 items are undecided; the review ends at 2026-12-31 17:00 UTC. <Undecided> items are kept.",
+		}
 	case engine.NotifyTest:
 		n.Request, n.Subject = "", engine.Subject{By: "ana"}
 	case engine.NotifyRequested, engine.NotifyNeedsDecision:

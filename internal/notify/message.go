@@ -89,6 +89,10 @@ func table() map[engine.NotificationKind]texts {
 		engine.NotifyAccount: {
 			Title: `{{.Title}}`, Lead: `{{.Detail}}`, Button: "See your account", Fields: []string{"Who", "By"},
 		},
+		engine.NotifyAccessReview: {
+			Title: `Access review {{lower .Outcome}}: {{.Title}}`, Lead: `{{.Detail}}`, Button: "See the review",
+			Fields: []string{"By"},
+		},
 		engine.NotifyTest: {
 			Title:  `Test of a Postern channel`,
 			Lead:   `Notifications reach you through this channel. There is nothing to do.`,
@@ -219,6 +223,8 @@ func linkOf(n engine.Notification, public *url.URL) string {
 		return public.JoinPath("alerts", url.PathEscape(n.Alert)).String()
 	case n.Lifecycle.Application != "":
 		return public.JoinPath("applications", url.PathEscape(n.Lifecycle.Application.Name())).String()
+	case n.Review != "":
+		return public.JoinPath("access-reviews", url.PathEscape(string(n.Review))).String()
 	case n.Kind == engine.NotifyAccount:
 		return public.JoinPath("account").String()
 	case n.Request != "":

@@ -73,7 +73,7 @@ func incidents(n engine.Notification) []step {
 		key := "postern/test/" + string(n.ID)
 		return []step{{trigger: true, dedup: key, severity: "info"}, {dedup: key}}
 	case engine.NotifyRequested, engine.NotifyWillEnd, engine.NotifyApplication, engine.NotifyAccount,
-		engine.NotifyLifecycle:
+		engine.NotifyAccessReview, engine.NotifyLifecycle:
 	}
 	return nil
 }

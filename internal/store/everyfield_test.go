@@ -14,6 +14,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/app"
 	"github.com/postern-dev/postern/internal/core/audit"
 	"github.com/postern-dev/postern/internal/core/rbac"
+	"github.com/postern-dev/postern/internal/core/review"
 	"github.com/postern-dev/postern/internal/engine"
 )
 
@@ -241,6 +242,22 @@ func everyKept(f *fixture) []kept {
 			func(ctx context.Context, r engine.Reader) (access.Switch, error) {
 				list, err := r.Switches(ctx, tenantID)
 				return find(list, err, func(access.Switch) bool { return true })
+			}),
+		keep("SaveAccessReview",
+			func(r *review.Review) { r.ID, r.Tenant, r.State = "access-review-1", tenantID, review.Open },
+			func(ctx context.Context, tx engine.Tx, r review.Review) error { return tx.SaveAccessReview(ctx, r, 0) },
+			func(ctx context.Context, r engine.Reader) (review.Review, error) {
+				return r.AccessReview(ctx, "access-review-1")
+			}),
+		keep("SaveAccessReviewItem", func(it *review.Item) {
+			it.Review, it.Decision, it.Outcome = "access-review-1", review.Remove, review.Failed
+		},
+			func(ctx context.Context, tx engine.Tx, it review.Item) error {
+				return tx.SaveAccessReviewItem(ctx, it, 0)
+			},
+			func(ctx context.Context, r engine.Reader) (review.Item, error) {
+				list, err := r.AccessReviewItems(ctx, engine.AccessReviewItemFilter{Review: "access-review-1"}, one)
+				return find(list.Items, err, func(review.Item) bool { return true })
 			}),
 		keep("SaveRequest", func(r *access.Request) {
 			r.ID, r.Tenant, r.Requester = "request-1", tenantID, f.user

@@ -101,6 +101,16 @@ const (
 	EligibilityWritten EventKind = "eligibility.written"
 	EligibilityDeleted EventKind = "eligibility.deleted"
 
+	AccessReviewStarted     EventKind = "accessReview.started"
+	AccessReviewChanged     EventKind = "accessReview.changed" // its reviewers or its due date
+	AccessReviewReminded    EventKind = "accessReview.reminded"
+	AccessReviewDecided     EventKind = "accessReview.decided"     // one item of it
+	AccessReviewItemChanged EventKind = "accessReview.itemChanged" // what was decided of it counts no longer
+	AccessReviewCarriedOut  EventKind = "accessReview.carriedOut"  // one item was removed, was gone, or could not be
+	AccessReviewEnded       EventKind = "accessReview.ended"       // it takes no more decisions
+	AccessReviewClosed      EventKind = "accessReview.closed"      // and what was to be removed was, or failed
+	AccessReviewCanceled    EventKind = "accessReview.canceled"
+
 	ChannelWritten   EventKind = "channel.written"
 	ChannelDeleted   EventKind = "channel.deleted"
 	ChannelTested    EventKind = "channel.tested"

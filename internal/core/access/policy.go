@@ -208,6 +208,22 @@ type BreakGlass struct {
 	Max    time.Duration
 }
 
+// Without returns break-glass for everyone but a principal; nil where nobody is left.
+func (b *BreakGlass) Without(id PrincipalID) *BreakGlass {
+	if b == nil {
+		return nil
+	}
+	is := func(p PrincipalID) bool { return p == id }
+	left := BreakGlass{
+		Groups: slices.DeleteFunc(slices.Clone(b.Groups), is), People: slices.DeleteFunc(slices.Clone(b.People), is),
+		Max: b.Max,
+	}
+	if len(left.Groups)+len(left.People) == 0 {
+		return nil
+	}
+	return &left
+}
+
 // Of gives what the policy says of machine.
 func (p Policy) Of(machine MachineID) (MachinePolicy, bool) {
 	for _, m := range p.Machines {

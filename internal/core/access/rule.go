@@ -20,6 +20,30 @@ func (r Rule) Depends() bool {
 	return slices.ContainsFunc(r.Cases, func(c Case) bool { return c.When != "" || !c.Hours.Always() })
 }
 
+// Without returns a rule in which no quorum names a principal. A quorum that named nobody else names nobody then, and
+// is no rule that could be saved.
+func (r Rule) Without(id PrincipalID) Rule {
+	others := func(ids []PrincipalID) []PrincipalID {
+		return slices.DeleteFunc(slices.Clone(ids), func(p PrincipalID) bool { return p == id })
+	}
+	quorums := func(all []Quorum) []Quorum {
+		all = slices.Clone(all)
+		for i := range all {
+			all[i].Groups, all[i].People = others(all[i].Groups), others(all[i].People)
+		}
+		return all
+	}
+	r.Cases = slices.Clone(r.Cases)
+	for i := range r.Cases {
+		stages := slices.Clone(r.Cases[i].Stages)
+		for k := range stages {
+			stages[k].AllOf, stages[k].AnyOf = quorums(stages[k].AllOf), quorums(stages[k].AnyOf)
+		}
+		r.Cases[i].Stages = stages
+	}
+	return r
+}
+
 // Case is what a rule asks for where its condition and its hours hold.
 type Case struct {
 	Name   string  // for people: "office hours", "production"

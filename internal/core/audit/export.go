@@ -241,9 +241,12 @@ func (v *verification) wrongRoot(root Hash, c SignedCheckpoint, name string) err
 	}
 }
 
-// readLine gives the next line with its newline, or without one at the very end.
-func readLine(in *bufio.Reader) ([]byte, error) {
-	const most = MaxRecord/3*4 + 1024
+// readLine is ReadLine for a line of an export.
+func readLine(in *bufio.Reader) ([]byte, error) { return ReadLine(in, MaxRecord/3*4+1024) }
+
+// ReadLine gives the next line with its newline, or without one at the very end. One of more than most bytes is
+// refused.
+func ReadLine(in *bufio.Reader, most int) ([]byte, error) {
 	line, err := in.ReadSlice('\n')
 	if err == nil {
 		return line, nil
@@ -251,7 +254,7 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 	whole := bytes.Clone(line)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		if len(whole) > most {
-			return nil, fmt.Errorf("the line is longer than any of an export")
+			return nil, fmt.Errorf("the line has more than %d bytes", most)
 		}
 		line, err = in.ReadSlice('\n')
 		whole = append(whole, line...)

@@ -76,6 +76,12 @@ const (
 	PrincipalsRead  = "Postern.Access/principals/read"
 	PrincipalsWrite = "Postern.Access/principals/write"
 
+	// To make an access review takes the right to remove what it is about, too. Whoever is named as a reviewer sees it
+	// and decides without a role: AccessReviewsDecide names the attempt, and bounds tokens.
+	AccessReviewsRead   = "Postern.Access/accessReviews/read"
+	AccessReviewsWrite  = "Postern.Access/accessReviews/write"
+	AccessReviewsDecide = "Postern.Access/accessReviews/decide/action"
+
 	// Named networks lie at the root too; whoever may ask for access sees them without it.
 	NetworksRead  = "Postern.Access/networks/read"
 	NetworksWrite = "Postern.Access/networks/write"
@@ -116,6 +122,7 @@ func Actions() []string {
 		AgentsRead, EnrollmentTokensWrite, GatewaysJoin,
 		TenantsRead, TenantsWrite,
 		PrincipalsRead, PrincipalsWrite,
+		AccessReviewsRead, AccessReviewsWrite, AccessReviewsDecide,
 		NetworksRead, NetworksWrite, GlassCodesWrite,
 		EventsRead,
 		ChannelsRead, ChannelsWrite, RoutesRead, RoutesWrite, DeliveriesRead, DeliveriesRequeue,

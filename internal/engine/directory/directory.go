@@ -350,50 +350,71 @@ func (e *Service) AddMember(ctx context.Context, c engine.Caller, group, member 
 func (e *Service) RemoveMember(ctx context.Context, c engine.Caller, group, member string) error {
 	return e.membership(ctx, c, group, member,
 		func(tx engine.Tx, may engine.Rights, data rbac.Data, g, m access.Principal, now access.Event) error {
-			if !slices.Contains(data.Memberships, rbac.Membership{Group: g.ID, Member: m.ID}) {
-				return access.Fault(access.KindNotFound, "notAMember", "%q is not a member of %q", m.Name, g.Name)
-			}
-			if err := tx.RemoveMember(ctx, g.ID, m.ID); err != nil {
-				return fmt.Errorf("remove member: %w", err)
-			}
-			if err := e.regroup(ctx, tx, may, g, false); err != nil {
-				return err
-			}
-			now.Kind = access.MemberRemoved
-			return tx.Append(ctx, now)
+			return e.removeMember(ctx, tx, may, data, g, m, now)
 		})
 }
 
-func (e *Service) membership(ctx context.Context, c engine.Caller, group, member string,
-	do func(tx engine.Tx, may engine.Rights, data rbac.Data, g, m access.Principal, now access.Event) error,
+// Leave is RemoveMember within a transaction of another use case, by the ids.
+func (e *Service) Leave(ctx context.Context, tx engine.Tx, may engine.Rights, group, member access.PrincipalID) error {
+	return inMembership(ctx, tx, may, string(group), string(member),
+		func(tx engine.Tx, may engine.Rights, data rbac.Data, g, m access.Principal, now access.Event) error {
+			return e.removeMember(ctx, tx, may, data, g, m, now)
+		})
+}
+
+func (e *Service) removeMember(ctx context.Context, tx engine.Tx, may engine.Rights, data rbac.Data,
+	g, m access.Principal, now access.Event,
 ) error {
+	if !slices.Contains(data.Memberships, rbac.Membership{Group: g.ID, Member: m.ID}) {
+		return access.Fault(access.KindNotFound, "notAMember", "%q is not a member of %q", m.Name, g.Name)
+	}
+	if err := tx.RemoveMember(ctx, g.ID, m.ID); err != nil {
+		return fmt.Errorf("remove member: %w", err)
+	}
+	if err := e.regroup(ctx, tx, may, g, false); err != nil {
+		return err
+	}
+	now.Kind = access.MemberRemoved
+	return tx.Append(ctx, now)
+}
+
+// grouping is what is done to one membership; now is the event of it, without its kind.
+type grouping func(tx engine.Tx, may engine.Rights, data rbac.Data, g, m access.Principal, now access.Event) error
+
+func (e *Service) membership(ctx context.Context, c engine.Caller, group, member string, do grouping) error {
 	a := engine.Attempt{Action: rbac.PrincipalsWrite, Details: map[string]string{"group": group, "member": member}}
 	return e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
-		if err := may.Require(rbac.PrincipalsWrite, access.Root); err != nil {
-			return err
-		}
-		g, err := FindPrincipal(ctx, tx, c.Tenant, group)
-		if err != nil {
-			return err
-		}
-		if g.Kind != access.Group {
-			return access.Fault(access.KindInvalid, "notAGroup", "%q is not a group", g.Name)
-		}
-		m, err := FindPrincipal(ctx, tx, c.Tenant, member)
-		if err != nil {
-			return err
-		}
-		data, err := tx.Directory(ctx)
-		if err != nil {
-			return fmt.Errorf("load directory: %w", err)
-		}
-		return do(tx, may, data, g, m, access.Event{
-			At: may.Now, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.PrincipalsWrite,
-			Details: map[string]string{
-				"group": g.Name, "groupId": string(g.ID), "member": m.Name,
-				"memberId": string(m.ID),
-			},
-		})
+		return inMembership(ctx, tx, may, group, member, do)
+	})
+}
+
+// inMembership authorizes a change of who is in a group, and finds both.
+func inMembership(ctx context.Context, tx engine.Tx, may engine.Rights, group, member string, do grouping) error {
+	if err := may.Require(rbac.PrincipalsWrite, access.Root); err != nil {
+		return err
+	}
+	c := may.Caller
+	g, err := FindPrincipal(ctx, tx, c.Tenant, group)
+	if err != nil {
+		return err
+	}
+	if g.Kind != access.Group {
+		return access.Fault(access.KindInvalid, "notAGroup", "%q is not a group", g.Name)
+	}
+	m, err := FindPrincipal(ctx, tx, c.Tenant, member)
+	if err != nil {
+		return err
+	}
+	data, err := tx.Directory(ctx)
+	if err != nil {
+		return fmt.Errorf("load directory: %w", err)
+	}
+	return do(tx, may, data, g, m, access.Event{
+		At: may.Now, Outcome: access.Succeeded, Actor: c.Actor(), Tenant: c.Tenant, Action: rbac.PrincipalsWrite,
+		Details: map[string]string{
+			"group": g.Name, "groupId": string(g.ID), "member": m.Name,
+			"memberId": string(m.ID),
+		},
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 )
@@ -88,32 +87,10 @@ func (e *Service) SetMachinePolicy(ctx context.Context, c engine.Caller, machine
 			if err != nil {
 				return err
 			}
-			if err := may.Require(rbac.MachinesWrite, m.Resource); err != nil {
-				return err
-			}
 			w := e.kernel.NewWork(tx, may.Now)
 			w.Machines[m.ID] = m
-			entry.Machine = m.ID
-			var reasons []access.Reason
-			if entry, reasons, err = e.SettleRules(ctx, tx, may, m.Tenant, entry, askersOf(may, m)); err != nil {
-				return err
-			}
-			if err := malformedPolicy(append(policy.Validate(entry), reasons...)); err != nil {
-				return err
-			}
-			was, err := policyToEdit(ctx, tx, m, ifRevision)
-			if err != nil {
-				return err
-			}
-			if err := may.Require(rbac.PoliciesWrite, was.Resource); err != nil {
-				return err
-			}
-			next, err := saveEntry(ctx, w, was, entry, m, may.Actor(was.Tenant))
-			if err != nil {
-				return err
-			}
-			d = engine.PolicyDetail{Policy: next, Entry: next.Machines[0], Machine: m}
-			return w.Finish(ctx)
+			d, err = e.setMachine(ctx, w, may, m, access.MachinePolicy{}, entry, ifRevision)
+			return err
 		})
 	return d, err
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern/internal/core/access"
-	"github.com/postern-dev/postern/internal/core/policy"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 )
@@ -135,11 +134,9 @@ func (e *Service) SetScopePolicy(ctx context.Context, c engine.Caller, in ScopeP
 			if err != nil {
 				return err
 			}
-			if err := may.Require(rbac.PoliciesWrite, next.Resource); err != nil {
-				return err
-			}
-			if err := may.Require(rbac.MachinesWrite, next.Scope); err != nil {
-				return err
+			if err := engine.FirstError(may.Require(rbac.PoliciesWrite, next.Resource),
+				may.Require(rbac.MachinesWrite, next.Scope)); err != nil {
+				return err // before it is told what stands in the way
 			}
 			was, err := alone(ctx, tx, may, next)
 			if err != nil {
@@ -151,22 +148,8 @@ func (e *Service) SetScopePolicy(ctx context.Context, c engine.Caller, in ScopeP
 			if err := atRevision(was.Revision, ifRevision); err != nil {
 				return err
 			}
-			var reasons []access.Reason
-			next.Rules, reasons, err = e.SettleRules(ctx, tx, may, next.Tenant, in.Rules, Askers{
-				What: next.Reach(), All: may.Dir.Holders(rbac.PoliciesInitiate, next.Scope, may.Now),
-			})
-			if err != nil {
-				return err
-			}
-			if err := malformedPolicy(append(policy.Validate(next.Rules), reasons...)); err != nil {
-				return err
-			}
-			networks := NetworkNames{R: tx, Tenant: next.Tenant}
-			if err := networks.check(ctx, next.Rules); err != nil {
-				return err
-			}
-			w := e.kernel.NewWork(tx, may.Now)
-			if next, err = e.saveScope(ctx, w, was, next, may.Actor(next.Tenant)); err != nil {
+			next.Rules = in.Rules
+			if next, err = e.setScope(ctx, tx, may, was, access.MachinePolicy{}, next); err != nil {
 				return err
 			}
 			d, err = describeScope(ctx, tx, may, next)

@@ -280,12 +280,12 @@ func managedByApplication(e access.Eligibility) error {
 func (e *Service) DeleteEligibility(ctx context.Context, c engine.Caller, id access.EligibilityID) error {
 	a := engine.Attempt{Action: rbac.EligibilitiesWrite, Details: map[string]string{"eligibility": string(id)}}
 	return e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
-		return e.deleteEligibility(ctx, tx, may, id)
+		return e.EndEligible(ctx, tx, may, id)
 	})
 }
 
-// deleteEligibility authorizes the end of an eligibility, ends and records it.
-func (e *Service) deleteEligibility(ctx context.Context, tx engine.Tx, may engine.Rights,
+// EndEligible authorizes the end of an eligibility, ends and records it.
+func (e *Service) EndEligible(ctx context.Context, tx engine.Tx, may engine.Rights,
 	id access.EligibilityID,
 ) error {
 	d, err := findEligibility(ctx, tx, may, id)

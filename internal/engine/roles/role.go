@@ -292,12 +292,12 @@ func (f AssignmentFilter) compile(ctx context.Context, r engine.Reader,
 func (e *Service) UnassignRole(ctx context.Context, c engine.Caller, id rbac.AssignmentID) error {
 	a := engine.Attempt{Action: rbac.RoleAssignmentsDelete, Details: map[string]string{"assignment": string(id)}}
 	return e.kernel.Change(ctx, c, a, func(tx engine.Tx, may engine.Rights) error {
-		return e.unassignRole(ctx, tx, may, id)
+		return e.Unassign(ctx, tx, may, id)
 	})
 }
 
-// unassignRole authorizes the end of a role assignment, ends and records it.
-func (e *Service) unassignRole(ctx context.Context, tx engine.Tx, may engine.Rights, id rbac.AssignmentID) error {
+// Unassign authorizes the end of a role assignment, ends and records it.
+func (e *Service) Unassign(ctx context.Context, tx engine.Tx, may engine.Rights, id rbac.AssignmentID) error {
 	scopes, err := may.Anywhere(rbac.RoleAssignmentsDelete)
 	if err != nil {
 		return err

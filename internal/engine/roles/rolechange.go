@@ -180,7 +180,7 @@ func (e *Service) changeAssigned(ctx context.Context, tx engine.Tx, may engine.R
 	case err != nil:
 		return made, err
 	case in.Kind == access.RoleChangeRemove:
-		return ofAssignment(made, d, by), e.unassignRole(ctx, tx, may, d.Assignment.ID)
+		return ofAssignment(made, d, by), e.Unassign(ctx, tx, may, d.Assignment.ID)
 	case by != "":
 		return made, notGiven()
 	case d.Assignment.Origin != "":
@@ -256,7 +256,7 @@ func (e *Service) changeEligible(ctx context.Context, tx engine.Tx, may engine.R
 	}
 	was := d.Eligibility
 	if in.Kind == access.RoleChangeRemove {
-		return ofEligibility(made, d), e.deleteEligibility(ctx, tx, may, was.ID)
+		return ofEligibility(made, d), e.EndEligible(ctx, tx, may, was.ID)
 	}
 	next := withTerms(EligibilityInput{ID: was.ID, Was: was.Revision, Scope: was.Scope}, was)
 	if next.Start, next.End, err = in.window(was.Start, was.End, may.Now); err != nil {

@@ -30,6 +30,7 @@ func (e *Services) Run(ctx context.Context) error {
 	loops.Go(func() { e.purgeLoop(ctx) })
 	loops.Go(func() { e.Records.AnchorLoop(ctx) })
 	loops.Go(func() { e.Alerts.TendLoop(ctx) })
+	loops.Go(func() { e.Reviews.TendLoop(ctx) })
 	defer func() {
 		loops.Wait() // what they still commit is sealed too
 		e.sealLast(ctx)

@@ -20,6 +20,7 @@ import (
 	"github.com/postern-dev/postern/internal/engine/notices"
 	"github.com/postern-dev/postern/internal/engine/records"
 	"github.com/postern-dev/postern/internal/engine/requests"
+	"github.com/postern-dev/postern/internal/engine/reviews"
 	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
@@ -74,6 +75,7 @@ type Services struct {
 	Fleet     *fleet.Service
 	Requests  *requests.Service
 	Roles     *roles.Service
+	Reviews   *reviews.Service
 	Apps      *apps.Service
 	Inbox     *inbox.Service
 }
@@ -102,6 +104,7 @@ func New(c Config) (*Services, error) {
 	s.Fleet = fleet.New(kernel)
 	s.Requests = requests.New(kernel, s.Machines, rules, c.Tickets, c.Quotas)
 	s.Roles = roles.New(kernel, s.Machines, s.Requests)
+	s.Reviews = reviews.New(kernel, s.Records, s.Directory, s.Machines, s.Roles)
 	s.Apps = apps.New(kernel, s.Directory, s.Notices)
 	s.Inbox = inbox.New(kernel)
 	return s, nil

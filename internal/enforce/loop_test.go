@@ -526,3 +526,70 @@ func TestLoopReportsAllAfterResync(t *testing.T) {
 		b.expect(statuses{"g1": access.StatusOpen})
 	})
 }
+
+// TestLoopKeepsNewerWordsOnAGrant returns a report after the grant has ended: what is told is how it ended.
+func TestLoopKeepsNewerWordsOnAGrant(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.loop.Set(desired(1, opening(key("192.0.2.1/32", 22), b.now().Add(time.Hour), "g1")))
+		b.after(time.Second)
+		if len(b.got) != 1 {
+			t.Fatalf("%d reports, want one: %+v", len(b.got), b.got)
+		}
+		undelivered := b.got[0]
+		b.told()
+		b.loop.Set(desired(2))
+		time.Sleep(time.Second) // nobody takes what is reported meanwhile
+		b.loop.Return(undelivered)
+		time.Sleep(time.Second)
+		b.after(time.Second)
+		b.expect(statuses{"g1": access.StatusClosed})
+	})
+}
+
+// TestLoopSaysThatWhatWasRefusedIsOver ends a grant of which a part could not be held.
+func TestLoopSaysThatWhatWasRefusedIsOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		four, six := key("192.0.2.1/32", 22), key("2001:db8::/64", 22)
+		b.target.refuses = func(k access.OpeningKey) string {
+			if k == six {
+				return "no IPv6 here"
+			}
+			return ""
+		}
+		end := b.now().Add(time.Minute)
+		b.loop.Set(desired(1, opening(four, end, "g"), opening(six, end, "g")))
+		b.after(time.Second)
+		b.expect(statuses{"g": access.StatusOpen})
+		b.after(2 * time.Minute)
+		b.expect(statuses{"g": access.StatusClosed})
+	})
+}
+
+// TestLoopForgetsWordsOfAnotherEpoch brings a desired state of a server that was restored before a report was taken:
+// of grants that it may know nothing of nothing is said.
+func TestLoopForgetsWordsOfAnotherEpoch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		end := b.now().Add(time.Hour)
+		first := desired(1, opening(key("192.0.2.1/32", 22), end, "g1"))
+		first.Epoch = "one"
+		b.loop.Set(first)
+		b.after(time.Second)
+		b.told()
+		gone := desired(2)
+		gone.Epoch = "one"
+		b.loop.Set(gone)
+		time.Sleep(time.Second) // closed, and nobody has taken the report
+		restored := desired(1, opening(key("192.0.2.2/32", 22), end, "g2"))
+		restored.Epoch = "two"
+		b.loop.Set(restored)
+		time.Sleep(time.Second)
+		b.after(time.Second)
+		b.expect(statuses{"g2": access.StatusOpen})
+	})
+}

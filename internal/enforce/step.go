@@ -156,7 +156,7 @@ func (w *work) effective(now time.Time) []access.Opening {
 		}
 		if i < len(w.applied) && w.applied[i].OpeningKey == o.OpeningKey {
 			was := w.applied[i].Until
-			if moved := o.Until.Sub(was); moved >= 0 && moved <= later && was.After(now) {
+			if moved := o.Until.Sub(was); moved >= 0 && moved <= later {
 				o.Until = was
 			}
 		}

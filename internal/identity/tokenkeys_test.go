@@ -174,3 +174,19 @@ func FuzzVerifyAccess(f *testing.F) {
 		}
 	})
 }
+
+// TestTokensOfTheFuture verifies a token with a clock that is behind the one that made it.
+func TestTokensOfTheFuture(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)
+	i := replica(&settings{}, &at)
+	token := i.mustSign(t)
+	made := at
+	for behind, good := range map[time.Duration]bool{0: true, time.Minute: true, 2 * time.Minute: false} {
+		at = made.Add(-behind)
+		_, err := i.verifyAccess(t.Context(), token, here)
+		if (err == nil) != good || err != nil && access.CodeOf(err) != "accessTokenInvalid" {
+			t.Errorf("%s behind: %v, want it taken: %t", behind, err, good)
+		}
+	}
+}

@@ -41,3 +41,28 @@ func TestARecallOfAScopeCoversWhatIsInIt(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatARecallCovers(t *testing.T) {
+	t.Parallel()
+	at := noon()
+	grant := access.Grant{Tenant: "t", Principal: "ann", Target: access.PortTarget{Machine: "m"}, CreatedAt: at}
+	later, elsewhere := grant, grant
+	later.CreatedAt = at.Add(time.Microsecond)
+	elsewhere.Tenant = "another"
+	for name, c := range map[string]struct {
+		recall access.Recall
+		grant  access.Grant
+		want   bool
+	}{
+		"of the person":            {access.Recall{Principal: "ann"}, grant, true},
+		"of the person, elsewhere": {access.Recall{Principal: "ann"}, elsewhere, true},
+		"of another person":        {access.Recall{Principal: "bob"}, grant, false},
+		"of the machine":           {access.Recall{Machine: "m"}, grant, true},
+		"of another machine":       {access.Recall{Machine: "n"}, grant, false},
+		"of what came later":       {access.Recall{Principal: "ann"}, later, false},
+	} {
+		if c.recall.At = at; c.recall.Covers(c.grant, "") != c.want {
+			t.Errorf("%s: %+v covers %+v: %t", name, c.recall, c.grant, !c.want)
+		}
+	}
+}

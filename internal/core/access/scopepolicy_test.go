@@ -175,3 +175,43 @@ func TestWhatIsLeftOfARuleIsWhole(t *testing.T) {
 		t.Errorf("reached by %q", got)
 	}
 }
+
+func TestReachesOfItsOwnTenantAlone(t *testing.T) {
+	t.Parallel()
+	m, p := machineWith(nil), access.ScopePolicy{Tenant: "t", Scope: sub}
+	if !p.Reaches(m) {
+		t.Error("a policy of the subscription does not reach a machine in it")
+	}
+	p.Tenant = "another"
+	if p.Reaches(m) {
+		t.Error("a policy reaches a machine of another tenant")
+	}
+}
+
+// TestRulingOfAPart asks for more ports than any rule has: the policy that has a part of them, for their protocol, says
+// why they cannot be opened.
+func TestRulingOfAPart(t *testing.T) {
+	t.Parallel()
+	guard := func(id access.PolicyID, first, last uint16, protocol access.Protocol) access.Policy {
+		rule := access.PortRule{Ports: access.PortRange{First: first, Last: last}, Protocol: protocol}
+		return access.Policy{ID: id, Machines: []access.MachinePolicy{{Ports: []access.PortRule{rule}}}}
+	}
+	guards := []access.Policy{
+		guard("other ports", 443, 443, access.TCP), guard("other protocol", 20, 23, access.UDP),
+		guard("part", 22, 23, access.TCP),
+	}
+	asked := access.PortRange{First: 20, Last: 23}
+	for protocol, want := range map[access.Protocol]access.PolicyID{
+		access.TCP: "part", access.UDP: "other protocol", "": "other protocol", access.AnyProtocol: "other protocol",
+	} {
+		if got := access.Ruling(guards, asked, protocol).ID; got != want {
+			t.Errorf("%s/%s is ruled by %q, want %q", asked, protocol, got, want)
+		}
+	}
+	if got := access.Ruling(guards, access.PortRange{First: 21, Last: 24}, access.TCP).ID; got != "part" {
+		t.Errorf("ports of which a rule has a part are ruled by %q", got)
+	}
+	if got := access.Ruling(guards, access.SinglePort(80), access.TCP).ID; got != "other ports" {
+		t.Errorf("a port that no rule has is ruled by %q, want the first", got)
+	}
+}

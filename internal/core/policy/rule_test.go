@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -264,4 +265,23 @@ func FuzzCondition(f *testing.F) {
 		}
 		_, _ = c.Holds(facts()) // only that it returns, whatever the source
 	})
+}
+
+// TestLengthOfAnExtension holds that what is extended is counted from when it opened, and not from now.
+func TestLengthOfAnExtension(t *testing.T) {
+	t.Parallel()
+	now := facts().Now
+	rule := access.PortRule{Ports: access.SinglePort(22), Protocol: access.TCP, Max: 3 * time.Hour}
+	item := policy.Item{Policy: &access.MachinePolicy{Ports: []access.PortRule{rule}}, Since: now.Add(-2 * time.Hour)}
+	item.Target = access.PortTarget{
+		Machine: "m", Ports: access.SinglePort(22), Protocol: access.TCP,
+		Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32")},
+	}
+	for until, want := range map[time.Duration]int{time.Hour: 0, 90 * time.Minute: 1} {
+		item.Until = now.Add(until)
+		verdict := policy.Evaluate(policy.Input{Items: []policy.Item{item}}, now)
+		if len(verdict.Refusals) != want {
+			t.Errorf("open for 2h, and to be for %s more of at most 3h in all: %v", until, verdict.Refusals)
+		}
+	}
 }

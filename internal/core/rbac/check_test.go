@@ -322,3 +322,48 @@ func TestManyRoles(t *testing.T) {
 		}
 	}
 }
+
+// TestRolesAboveSubscriptionsEndAtTheTenant holds a role at the root against a subscription of somebody else.
+func TestRolesAboveSubscriptionsEndAtTheTenant(t *testing.T) {
+	t.Parallel()
+	owner := assign("ann", rbac.Owner, access.Root)
+	owner.Tenant, owner.Home = "ours", "ours"
+	d := rbac.Compile(rbac.Data{
+		Subscriptions: []access.Subscription{
+			{ID: "00000000-0000-0000-0000-000000000001", Tenant: "ours"},
+			{ID: "00000000-0000-0000-0000-000000000002", Tenant: "theirs"},
+		},
+		Definitions: rbac.BuiltIn(), Assignments: []rbac.Assignment{owner},
+	})
+	for scope, want := range map[access.ResourceID]bool{
+		access.Root: true,
+		"/subscriptions/00000000-0000-0000-0000-000000000001":                  true,
+		"/subscriptions/00000000-0000-0000-0000-000000000002":                  false,
+		"/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/a": false,
+		"/subscriptions/00000000-0000-0000-0000-000000000003":                  false,
+	} {
+		if got := d.Check("ann", rbac.MachinesRead, scope, noon()); got.Allowed != want {
+			t.Errorf("Owner at the root of its tenant, at %s: %+v", scope, got)
+		}
+	}
+}
+
+// TestUntilStopsAtAGap has a second assignment that begins only after the first has ended.
+func TestUntilStopsAtAGap(t *testing.T) {
+	t.Parallel()
+	first, second := assign("ann", rbac.Owner, sub), assign("ann", rbac.Contributor, sub)
+	first.End = noon().Add(time.Hour)
+	for name, c := range map[string]struct{ start, end, want time.Time }{
+		"without a gap":                {first.End, noon().Add(3 * time.Hour), noon().Add(3 * time.Hour)},
+		"after a gap":                  {first.End.Add(time.Second), noon().Add(3 * time.Hour), first.End},
+		"after a gap, without an end":  {first.End.Add(time.Second), time.Time{}, first.End},
+		"before the end, without one":  {first.End.Add(-time.Second), time.Time{}, time.Time{}},
+		"within the first, ended soon": {noon(), noon().Add(time.Minute), first.End},
+	} {
+		second.Start, second.End = c.start, c.end
+		d := directory([]rbac.Assignment{first, second}, nil)
+		if got := d.Until("ann", rbac.MachinesRead, sub, noon()); !got.Equal(c.want) {
+			t.Errorf("%s: until %s, want %s", name, got, c.want)
+		}
+	}
+}

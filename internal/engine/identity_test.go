@@ -87,6 +87,32 @@ func TestTokenBounds(t *testing.T) {
 	wantCode(t, w.Directory.RevokeAPIToken(w.ctx, all, "here"), access.KindForbidden, "signInNeeded")
 }
 
+// TestADecisionLiesWithinATokensBounds holds that a token that an approver made for something else decides nothing.
+func TestADecisionLiesWithinATokensBounds(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy { return oneOfOps(ops) })
+	d := w.ask()
+	for name, bounds := range map[string]engine.Bounds{
+		"elsewhere": {Scope: "/subscriptions/" + access.ResourceID(engine.NewID())},
+		"to-read":   {Actions: []string{"*/read"}},
+	} {
+		token := w.bounded(w.bob, name, bounds)
+		if _, err := w.Requests.Decide(w.ctx, token, d.Request.ID, true, "", d.Request.Digest); err == nil {
+			t.Errorf("a token %s decides", name)
+		}
+	}
+	second := w.world.host("web-2")
+	must(w.Machines.SetMachinePolicy(w.ctx, w.admin, "web-2", oneOfOps(w.ops), nil))(t)
+	in := ssh("web-1", time.Hour)
+	in.Items = append(in.Items, ssh("web-2", time.Hour).Items...)
+	both := must(w.Requests.Submit(w.ctx, w.ann, in))(t)
+	part := w.bounded(w.bob, "of-one", engine.Bounds{Scope: second.Machine.Resource})
+	_, err := w.Requests.Decide(w.ctx, part, both.Request.ID, true, "", both.Request.Digest)
+	wantCode(t, err, access.KindNotFound, "unknownRequest")
+	decides := w.bounded(w.bob, "decides", engine.Bounds{Actions: []string{"*/read", rbac.RequestsDecide}})
+	must(w.Requests.Decide(w.ctx, decides, d.Request.ID, true, "", d.Request.Digest))(t)
+}
+
 func TestTokensEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

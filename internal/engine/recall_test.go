@@ -247,6 +247,23 @@ func TestNothingIsApprovedThatIsTakenBack(t *testing.T) {
 	}
 }
 
+// TestARecallThatJudgesDoesNotCancelRequests holds that what is asked for goes on being decided while the grants of its
+// requester are only looked at.
+func TestARecallThatJudgesDoesNotCancelRequests(t *testing.T) {
+	t.Parallel()
+	w := newApprovable(t, func(ops access.PrincipalID) access.MachinePolicy { return oneOfOps(ops) })
+	d := w.ask()
+	recall := access.Recall{
+		ID: "r", Tenant: d.Request.Tenant, Principal: w.ann.Principal, Judge: true, By: access.System(),
+		At: w.clock.now(), Revision: 1,
+	}
+	err := w.store.Update(w.ctx, func(tx engine.Tx) error { return tx.SaveRecall(w.ctx, recall, 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(w.Requests.Decide(w.ctx, w.bob, d.Request.ID, true, "", d.Request.Digest))(t)
+}
+
 // A recall that is on its way does not stand in for the one that is due: it covers less, or has looked already.
 func TestLosingTheRightBesideARecall(t *testing.T) {
 	t.Parallel()

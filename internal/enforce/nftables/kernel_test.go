@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -179,5 +180,30 @@ func TestPortsAreClosedAndOpenForExactlyOneSource(t *testing.T) {
 			l.refuse(network, other, to, guardedPort)
 			l.pass(network, other, to, freePort)
 		}
+	}
+}
+
+// TestSetsComeAndGo holds that the kernel has a set for each length of prefix that is open besides those of single addresses.
+func TestSetsComeAndGo(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, nftables.Config{}, nettest.Pair)
+	sets := func() int {
+		t.Helper()
+		text, err := l.command("list", "table", "inet", "postern")
+		if err != nil {
+			t.Skipf("nft: %v", err)
+		}
+		return strings.Count(text, "\tset ")
+	}
+	until := time.Now().Add(time.Hour)
+	l.apply(state(access.SessionsCut))
+	without := sets()
+	l.apply(state(access.SessionsCut, open("10.77.0.0/24", access.TCP, until), open("fd77::/64", access.TCP, until)))
+	if got := sets(); got != without+2 {
+		t.Errorf("two lengths of prefix are open: %d sets beside %d", got-without, without)
+	}
+	l.apply(state(access.SessionsCut, open("10.77.0.0/24", access.TCP, until)))
+	if got := sets(); got != without+1 {
+		t.Errorf("one length of prefix is open: %d sets beside %d", got-without, without)
 	}
 }

@@ -54,6 +54,11 @@ func (w *Work) enqueue(ctx context.Context) error {
 	}
 	var out []Notification
 	for _, n := range notices {
+		settled, err := w.settled(ctx, n)
+		if err != nil {
+			return err
+		}
+		out = append(out, settled...)
 		sides, err := w.sides(ctx, n)
 		if err != nil {
 			return err

@@ -57,7 +57,7 @@ func TestNotices(t *testing.T) {
 		}
 	}
 	want := []string{
-		"requested to  ", "needsDecision to bob,cy,dora ", "decided to ann approved", "opened to ann ",
+		"requested to  ", "needsDecision to bob,cy,dora ", "settled to dora approved", "decided to ann approved", "opened to ann ",
 		"willEnd to ann ",
 		"ended to ann,bob,cy revoked", "decided to ann approved", "breakGlass to ops approved",
 	}

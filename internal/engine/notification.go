@@ -20,12 +20,14 @@ const (
 	NotifyRequested     NotificationKind = "requested"     // somebody asked for access
 	NotifyNeedsDecision NotificationKind = "needsDecision" // those who are addressed may decide a request
 	NotifyDecided       NotificationKind = "decided"       // a request was approved, denied, canceled, or timed out
-	NotifyOpened        NotificationKind = "opened"        // a grant is in force
-	NotifyWillEnd       NotificationKind = "willEnd"       // a grant ends soon
-	NotifyEnded         NotificationKind = "ended"         // a grant has ended
-	NotifyFailed        NotificationKind = "failed"        // a grant could not be put in force
-	NotifyBreakGlass    NotificationKind = "breakGlass"    // somebody opened access without approval
-	NotifyAlert         NotificationKind = "alert"         // something that somebody should look at
+	// A request that those who are addressed might have decided is settled: whoever hears the question hears that.
+	NotifySettled    NotificationKind = "settled"
+	NotifyOpened     NotificationKind = "opened"     // a grant is in force
+	NotifyWillEnd    NotificationKind = "willEnd"    // a grant ends soon
+	NotifyEnded      NotificationKind = "ended"      // a grant has ended
+	NotifyFailed     NotificationKind = "failed"     // a grant could not be put in force
+	NotifyBreakGlass NotificationKind = "breakGlass" // somebody opened access without approval
+	NotifyAlert      NotificationKind = "alert"      // something that somebody should look at
 	// A managed application was deployed, changed or deleted, or its offer was.
 	NotifyApplication NotificationKind = "application"
 	// Something became of one's own account, such as a new passkey.
@@ -45,12 +47,20 @@ func NotificationKinds() []NotificationKind {
 	}
 }
 
+// follows returns the kind that a route names to have this one too; the kind itself where it is named by itself.
+func (k NotificationKind) follows() NotificationKind {
+	if k == NotifySettled {
+		return NotifyNeedsDecision
+	}
+	return k
+}
+
 // opensOrResolves reports whether notifications of the kind open an incident or resolve one: a pager carries nothing
 // else.
 func (k NotificationKind) opensOrResolves() bool {
 	switch k {
-	case NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyEnded, NotifyFailed, NotifyBreakGlass, NotifyAlert,
-		NotifyTest:
+	case NotifyNeedsDecision, NotifyDecided, NotifySettled, NotifyOpened, NotifyEnded, NotifyFailed, NotifyBreakGlass,
+		NotifyAlert, NotifyTest:
 		return true
 	case NotifyRequested, NotifyWillEnd, NotifyApplication, NotifyAccount, NotifyAccessReview, NotifyLifecycle:
 	}
@@ -71,6 +81,7 @@ type Notification struct {
 	Review     review.ID        // empty where it is about no access review
 	Policies   []access.PolicyID
 	Recipients []access.PrincipalID // people to tell; a group stands for everybody in it
+	Except     []access.PrincipalID // people whom it does not address, though Recipients or their groups do
 	// where mail for the one recipient goes; empty: to the address that they have by then
 	Address   string
 	Subject   Subject

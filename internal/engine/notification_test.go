@@ -21,12 +21,13 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 	paged := map[engine.NotificationKind]bool{ // what opens an incident or resolves one, by the manual
 		engine.NotifyNeedsDecision: true, engine.NotifyFailed: true, engine.NotifyBreakGlass: true,
 		engine.NotifyAlert:   true,
-		engine.NotifyDecided: true, engine.NotifyOpened: true, engine.NotifyEnded: true,
+		engine.NotifySettled: true, engine.NotifyDecided: true, engine.NotifyOpened: true, engine.NotifyEnded: true,
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		n := engine.Notification{
 			ID: "n1", Seq: 7, Tenant: "t1", Request: "r1",
-			Kind: rapid.SampledFrom(engine.NotificationKinds()).Draw(t, "kind"),
+			Kind:   rapid.SampledFrom(append(engine.NotificationKinds(), engine.NotifySettled)).Draw(t, "kind"),
+			Except: rapid.SliceOfNDistinct(rapid.SampledFrom(people), 0, 1, rapid.ID).Draw(t, "except"),
 			Policies: rapid.SliceOfNDistinct(rapid.SampledFrom([]access.PolicyID{"p1", "p2"}), 0, 2, rapid.ID).Draw(t,
 				"policies"),
 		}
@@ -51,24 +52,38 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 		}), 0, 6).Draw(t, "routes")
 
 		want := map[string]bool{}
+		named := n.Kind // by the routes that bring it
+		if n.Kind == engine.NotifySettled {
+			named = engine.NotifyNeedsDecision
+		}
+		brings := func(r engine.Route, kind engine.NotificationKind) bool {
+			return (len(r.Kinds) == 0 || slices.Contains(r.Kinds, kind)) &&
+				(r.Policy == "" || slices.Contains(n.Policies, r.Policy))
+		}
+		// what a channel says of the decision: to everybody who looks there, or to somebody who watches the policy
+		decided := func(c engine.Channel, p access.PrincipalID) bool {
+			return n.Kind == engine.NotifySettled && slices.ContainsFunc(routes, func(r engine.Route) bool {
+				return r.Channel == c.ID && !r.Mute && brings(r, engine.NotifyDecided) &&
+					(r.Principal == "" && p == "" || r.Policy != "" && r.Principal != "" && (p == "" || r.Principal == p) &&
+						!muted(r.Principal, c.ID, n, engine.NotifyDecided, routes))
+			})
+		}
 		for _, c := range channels {
 			if !c.Enabled || c.Tenant != n.Tenant || c.Kind == engine.PagerDuty && !paged[n.Kind] ||
 				n.Kind == engine.NotifyAccount && c.Kind != engine.SMTP { // that is for its owner alone
 				continue
 			}
 			for _, r := range routes {
-				if r.Channel != c.ID || r.Mute || len(
-					r.Kinds) > 0 && !slices.Contains(r.Kinds,
-					n.Kind) || r.Policy != "" && !slices.Contains(n.Policies, r.Policy) {
+				if r.Channel != c.ID || r.Mute || !brings(r, named) || c.Kind != engine.SMTP && decided(c, "") {
 					continue
 				}
 				if r.Principal == "" && c.Kind != engine.SMTP {
 					want[string(c.ID)+"/"] = true
 				}
 				for _, p := range people {
-					hears := slices.Contains(addressed,
-						p) && (r.Principal == "" || r.Principal == p) || r.Principal == p && r.Policy != ""
-					if hears && !muted(p, c.ID, n, routes) {
+					hears := slices.Contains(addressed, p) && !slices.Contains(n.Except, p) &&
+						(r.Principal == "" || r.Principal == p) || r.Principal == p && r.Policy != ""
+					if hears && !muted(p, c.ID, n, named, routes) && !(c.Kind == engine.SMTP && decided(c, p)) {
 						if c.Kind == engine.SMTP {
 							want[string(c.ID)+"/"+string(p)] = true
 						} else {
@@ -102,11 +117,13 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 	})
 }
 
-func muted(p access.PrincipalID, c engine.ChannelID, n engine.Notification, routes []engine.Route) bool {
+func muted(p access.PrincipalID, c engine.ChannelID, n engine.Notification, kind engine.NotificationKind,
+	routes []engine.Route,
+) bool {
 	return slices.ContainsFunc(routes, func(r engine.Route) bool {
 		return r.Mute && n.Kind != engine.NotifyAccount && r.Channel == c && r.Principal == p &&
 			(r.Policy == "" || slices.Contains(
-				n.Policies, r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, n.Kind))
+				n.Policies, r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, kind))
 	})
 }
 

@@ -68,7 +68,7 @@ func (r Route) Validate() error {
 
 func (r Route) matches(n Notification) bool {
 	return (r.Policy == "" || slices.Contains(n.Policies,
-		r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, n.Kind))
+		r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, n.Kind.follows()))
 }
 
 // Plan gives the deliveries of n. channels and routes are those of its tenant; a disabled channel gets none. addressed
@@ -84,6 +84,8 @@ func Plan(n Notification, channels []Channel, routes []Route, addressed []access
 			byChannel[r.Channel] = append(byChannel[r.Channel], r)
 		}
 	}
+	addressed = slices.DeleteFunc(slices.Clone(addressed),
+		func(p access.PrincipalID) bool { return slices.Contains(n.Except, p) })
 	var plan []Delivery
 	for _, c := range channels {
 		if !c.Enabled || c.Tenant != n.Tenant || !c.Kind.Carries(n.Kind) {
@@ -96,6 +98,9 @@ func Plan(n Notification, channels []Channel, routes []Route, addressed []access
 			continue
 		}
 		everybody, people := listeners(byChannel[c.ID], addressed)
+		if n.Kind == NotifySettled {
+			everybody, people = n.unheard(c, routes, everybody, people)
+		}
 		switch {
 		case c.Kind.Personal():
 			for _, p := range people {
@@ -109,6 +114,22 @@ func Plan(n Notification, channels []Channel, routes []Route, addressed []access
 		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Recipient, b.Recipient))
 	})
 	return plan
+}
+
+// unheard leaves out of those who would hear that a request is settled whom a channel tells how it was decided.
+func (n Notification) unheard(c Channel, routes []Route, everybody bool,
+	people []access.PrincipalID,
+) (bool, []access.PrincipalID) {
+	n.Kind = NotifyDecided
+	decided := slices.DeleteFunc(slices.Clone(routes), func(r Route) bool {
+		return r.Tenant != n.Tenant || r.Channel != c.ID || !r.matches(n)
+	})
+	all, watchers := listeners(decided, nil)
+	if !c.Kind.Personal() && (all || len(watchers) > 0) {
+		return false, nil
+	}
+	return everybody, slices.DeleteFunc(people,
+		func(p access.PrincipalID) bool { return slices.Contains(watchers, p) })
 }
 
 // listeners tells who hears of a notification through one channel, given the routes that match it.

@@ -26,15 +26,16 @@ type Work struct {
 	Quiet bool
 	Lost  access.ResourceID // where the machine was that is deleted already
 
+	kernel  *Kernel
 	listens map[access.TenantID]bool // whether a tenant has a channel, as asked so far
 	// by managed resource group, those looked for so far; nil where it is none
 	applications map[access.ResourceID]*app.Application
 }
 
 // NewWork begins to gather what a transaction does beside saving its own subject.
-func (*Kernel) NewWork(tx Tx, now time.Time) *Work {
+func (e *Kernel) NewWork(tx Tx, now time.Time) *Work {
 	return &Work{
-		Tx: tx, Now: now, Bumps: map[access.AgentID]bool{}, Machines: map[access.MachineID]access.Machine{},
+		kernel: e, Tx: tx, Now: now, Bumps: map[access.AgentID]bool{}, Machines: map[access.MachineID]access.Machine{},
 		listens: map[access.TenantID]bool{}, applications: map[access.ResourceID]*app.Application{},
 	}
 }

@@ -48,7 +48,7 @@ func sample(kind engine.NotificationKind) engine.Notification {
 		},
 	}
 	switch kind {
-	case engine.NotifyDecided:
+	case engine.NotifyDecided, engine.NotifySettled:
 		n.Subject.Outcome = "denied"
 	case engine.NotifyEnded:
 		n.Subject.Outcome, n.Grant = "revoked", "0197c0de-0000-7000-8000-0000000000bb"
@@ -92,7 +92,7 @@ func sample(kind engine.NotificationKind) engine.Notification {
 // samples is one notification of each kind, by name, and those whose words differ within a kind.
 func samples() map[string]engine.Notification {
 	all := map[string]engine.Notification{}
-	for _, kind := range append(engine.NotificationKinds(), engine.NotifyTest) {
+	for _, kind := range append(engine.NotificationKinds(), engine.NotifySettled, engine.NotifyTest) {
 		all[string(kind)] = sample(kind)
 	}
 	pending := sample(engine.NotifyNeedsDecision) // its clock starts at the approval
@@ -115,7 +115,7 @@ func samples() map[string]engine.Notification {
 // TestPagerCarriesWhatOpensOrResolves ties the rule of who is sent what to what a pager is really sent.
 func TestPagerCarriesWhatOpensOrResolves(t *testing.T) {
 	t.Parallel()
-	for _, kind := range append(engine.NotificationKinds(), engine.NotifyTest, engine.NotifyLifecycle) {
+	for _, kind := range append(engine.NotificationKinds(), engine.NotifySettled, engine.NotifyTest, engine.NotifyLifecycle) {
 		sent := 0
 		for _, part := range notify.Rendered(t, sample(kind), public) {
 			if part.Name == "pagerduty.json" {

@@ -53,6 +53,11 @@ func table() map[engine.NotificationKind]texts {
 			Lead:   `The request was {{lower .Outcome}}{{with .By}} by {{.}}{{end}}.`,
 			Button: "See the request", Fields: allFields(),
 		},
+		engine.NotifySettled: {
+			Title:  `{{.Outcome}}: {{.Access}} for {{.Who}}`,
+			Lead:   `Your decision is not needed any more: the request was {{lower .Outcome}}{{with .By}} by {{.}}{{end}}.`,
+			Button: "See the request", Fields: allFields(),
+		},
 		engine.NotifyOpened: {
 			Title:  `Active: {{.Access}} for {{.Who}}`,
 			Lead:   `Access is in force{{with .End}} until {{.}}{{end}}. It closes by itself.`,

@@ -50,7 +50,7 @@ func incidents(n engine.Notification) []step {
 	switch n.Kind {
 	case engine.NotifyNeedsDecision:
 		return []step{{trigger: true, dedup: decision, severity: "info"}}
-	case engine.NotifyDecided:
+	case engine.NotifyDecided, engine.NotifySettled:
 		return []step{{dedup: decision}}
 	case engine.NotifyFailed:
 		return []step{{trigger: true, dedup: failed, severity: "error"}}

@@ -327,9 +327,6 @@ func (d *deciding) save(ctx context.Context, next access.Request, events []acces
 	return d.locate(ctx, events)
 }
 
-// maxAddressed is how many people a notification names one by one; beyond that it names their groups.
-const maxAddressed = 200
-
 // NamedNow gives the groups and people whom the waiting stages name.
 func NamedNow(request access.Request, progress []policy.Progress) []access.PrincipalID {
 	var out []access.PrincipalID
@@ -349,11 +346,7 @@ func DecidersOf(dir *rbac.Directory, request access.Request, progress []policy.P
 			continue
 		}
 		stage := request.Approvals[i].Case.Stages[p.Stage]
-		addressed := policy.Deciders(stage, request.Requester, engine.People{Dir: dir})
-		if len(addressed) > maxAddressed {
-			addressed = engine.NamedIn(stage)
-		}
-		for _, person := range addressed {
+		for _, person := range engine.Addressed(stage, request.Requester, engine.People{Dir: dir}) {
 			if !slices.Contains(p.Decided, person) {
 				out = append(out, person)
 			}

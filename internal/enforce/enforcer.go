@@ -13,7 +13,8 @@ import (
 // Enforcer makes a target equal to a desired state. It owns what it made, touches nothing else, and is used by one
 // goroutine at a time. Every instant is of the clock that the desired state counts on.
 type Enforcer interface {
-	// Apply makes the target equal to d as of now, in one step where the target allows it. It is idempotent. Openings
+	// Apply makes the target equal to d as of now, in one step where the target allows it; where it does not, what is
+	// not desired any more goes before what is new comes. It is idempotent. Openings
 	// whose end is not after now are left out, never made permanent; those that end within Soonest may be left out,
 	// where it cannot be certain that they end on time. nil removes everything that is ours. An error of type
 	// *PartialError means that all but what it names was applied; after any other the target holds what it held before

@@ -136,6 +136,27 @@ func (m *model) revoke(t *rapid.T) {
 	m.learn(t)
 }
 
+func (m *model) move(t *rapid.T) {
+	g, ok := m.pick(t)
+	if !ok {
+		return
+	}
+	who := rapid.SampledFrom(m.people).Draw(t, "who")
+	to := rapid.SampledFrom([]string{"198.51.100.0/24", "203.0.113.7/32", "192.0.2.9/32"}).Draw(t, "to")
+	d, err := m.w.Requests.Move(m.w.ctx, who, g.ID,
+		requests.MoveInput{Sources: []netip.Prefix{netip.MustParsePrefix(to)}})
+	switch {
+	case err != nil:
+		return
+	case who.Principal != g.Principal:
+		t.Fatalf("%s moved a grant of %s", who.Name, g.PrincipalName)
+	case len(d.Grants) != 1 || d.Grants[0].End.After(m.w.grant(g.ID).End) || !d.Grants[0].From().Equal(g.From()):
+		t.Fatalf("%+v became %+v", g, d.Grants)
+	}
+	m.granted[d.Grants[0].ID] = d.Grants[0]
+	m.learn(t)
+}
+
 func (m *model) report(t *rapid.T) {
 	machine := rapid.SampledFrom(m.machines).Draw(t, "machine")
 	d := m.w.desired(m.agents[machine])
@@ -242,7 +263,7 @@ func (m *model) checkLog(t *rapid.T) {
 			state[e.Grant] = access.GrantExpired
 		case access.GrantWasRevoked:
 			state[e.Grant] = access.GrantRevoked
-		case access.GrantWasSuperseded:
+		case access.GrantWasSuperseded, access.GrantMoved:
 			state[e.Grant] = access.GrantSuperseded
 		case access.GrantClosed:
 			if !state[e.Grant].Ended() || closed[e.Grant] {
@@ -281,6 +302,7 @@ func TestAnySequenceOfCommands(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"submit": m.submit,
 			"revoke": m.revoke,
+			"move":   m.move,
 			"report": m.report,
 			"policy": func(t *rapid.T) {
 				m.setPolicy(t, rapid.SampledFrom(m.machines).Draw(t, "machine"))

@@ -53,6 +53,8 @@ var (
 		text("role_name", func(v *grantRow) *string { return &v.Of.Role.Name }),
 		text("role_scope", func(v *grantRow) *access.ResourceID { return &v.Of.Role.Scope }),
 		derived("role_scope_key", func(v *grantRow) any { return v.Of.Role.Scope.Fold() }),
+		text("moved", func(v *grantRow) *access.GrantID { return &v.Moved }),
+		when("since_at", func(v *grantRow) *time.Time { return &v.Since }),
 		truth("decided", func(v *grantRow) *bool { return &v.Decided }),
 		derived("site", func(v *grantRow) any { return v.Target.Site() }),
 		derived("over_at", func(v *grantRow) any { return micros(v.Over()) }))

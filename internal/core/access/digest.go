@@ -12,6 +12,9 @@ import (
 func (r Request) digest() string {
 	b := fmt.Appendf(nil, "postern request v1\n%q %q %d %q %q %q %t\n", r.ID, r.Requester, micros(r.Start),
 		r.Justification, r.Ticket, r.Extends, r.BreakGlass)
+	if r.Moves != "" {
+		b = fmt.Appendf(b, "moves %q\n", r.Moves)
+	}
 	for _, w := range r.Windows {
 		b = fmt.Appendf(b, "window %d\n", micros(w))
 	}

@@ -25,6 +25,7 @@ const (
 	GrantDrifted       EventKind = "grant.drifted"
 	GrantDidFail       EventKind = "grant.failed"
 	GrantExtended      EventKind = "grant.extended"
+	GrantMoved         EventKind = "grant.moved" // it ended, and another one of the same holder took its place
 	GrantDidExpire     EventKind = "grant.expired"
 	GrantWasRevoked    EventKind = "grant.revoked"
 	GrantWasSuperseded EventKind = "grant.superseded"

@@ -56,7 +56,9 @@ type Grant struct {
 	Target        Target
 	Start         time.Time
 	End           time.Time
-	Decided       bool // people agreed to it: its window begins a chain
+	Decided       bool      // people agreed to it: its window begins a chain
+	Moved         GrantID   // the grant whose place it took at other sources; empty where it took none
+	Since         time.Time // when the access began that it so carries on; zero where it carries on none
 	State         GrantState
 	Reason        string // why it ended or failed; of an active grant what of it is not in force, and why
 	CreatedAt     time.Time
@@ -98,6 +100,15 @@ func (g Grant) Settled(now time.Time) (Grant, []Event, error) {
 
 // Place returns where the grant takes effect; nowhere for the zero grant.
 func (g Grant) Place() Place { return placeOf(g.Target) }
+
+// From returns when the access began that limits are held against: a grant that was moved goes on counting from the
+// first of them.
+func (g Grant) From() time.Time {
+	if g.Since.IsZero() {
+		return g.Start
+	}
+	return g.Since
+}
 
 // Over returns when its window ends, or ended early.
 func (g Grant) Over() time.Time {

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -37,6 +38,7 @@ type Request struct {
 	Start         time.Time   // zero: at approval
 	Windows       []time.Time // starts of a recurring request's windows, in order; empty: it has one
 	Extends       GrantID     // it asks for a later end of this grant, not for a new one; it has one item then
+	Moves         GrantID     // it asks for other sources in the place of this grant's; it has one item then
 	BreakGlass    bool        // opened without approval in an emergency
 	Justification string
 	Ticket        string
@@ -79,6 +81,10 @@ func (it Item) Under(policy PolicyID, revision int64) Item {
 	it.Target, it.PolicyRevision = it.Target.under(policy), revision
 	return it
 }
+
+// CarriesOn returns the grant that the request is about, to a later end or at other sources; empty where it asks for new
+// ones.
+func (r Request) CarriesOn() GrantID { return cmp.Or(r.Extends, r.Moves) }
 
 // Window gives when the item would open and close if it were approved at now. A request without a start opens at
 // approval; one with a start keeps it, and its end, though approved late.
@@ -304,6 +310,8 @@ func (r Request) event(kind EventKind, by Actor, now time.Time) Event {
 	}
 	set(e.Details, "justification", r.Justification)
 	set(e.Details, "ticket", r.Ticket)
+	set(e.Details, "extends", string(r.Extends))
+	set(e.Details, "moves", string(r.Moves))
 	var short summary
 	var first, last time.Time
 	for i, it := range r.Items {

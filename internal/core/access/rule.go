@@ -44,6 +44,11 @@ func (r Rule) Without(id PrincipalID) Rule {
 	return r
 }
 
+// Asks reports whether the rule may have people decide, or refuse.
+func (r Rule) Asks() bool {
+	return r.Depends() || slices.ContainsFunc(r.Cases, func(c Case) bool { return len(c.Stages) > 0 })
+}
+
 // Case is what a rule asks for where its condition and its hours hold.
 type Case struct {
 	Name   string  // for people: "office hours", "production"

@@ -38,6 +38,10 @@ type Target interface {
 	under(policy PolicyID) Target
 	// covers reports whether a grant of the target leaves nothing of one of older to be kept.
 	covers(older Target) bool
+	// sources returns from where the target is open; nothing where that does not matter.
+	sources() []netip.Prefix
+	// at returns the target at other sources, if it is bound to any.
+	at(sources []netip.Prefix) Target
 	// settles reports whether the check of rights itself enforces the target, with no agent between.
 	settles() bool
 	// reachable returns the target without the sources from which nothing can come to a machine of these addresses.

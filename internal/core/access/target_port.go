@@ -92,6 +92,13 @@ func (p PortTarget) covers(older Target) bool {
 	return is && p.Alike(o) && sameSources(p.Sources, o.Sources)
 }
 
+func (p PortTarget) sources() []netip.Prefix { return p.Sources }
+
+func (p PortTarget) at(sources []netip.Prefix) Target {
+	p.Sources = slices.Clone(sources)
+	return p
+}
+
 func (PortTarget) settles() bool { return false }
 
 // reachable leaves out the half of "from anywhere" whose family the machine has no address of: behind a gateway nothing

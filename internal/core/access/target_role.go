@@ -64,6 +64,10 @@ func (r RoleTarget) under(PolicyID) Target { return r }
 
 func (RoleTarget) covers(Target) bool { return false }
 
+func (RoleTarget) sources() []netip.Prefix { return nil }
+
+func (r RoleTarget) at([]netip.Prefix) Target { return r }
+
 func (RoleTarget) settles() bool { return true }
 
 func (r RoleTarget) reachable([]netip.Addr) Target { return r }

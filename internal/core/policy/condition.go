@@ -34,6 +34,7 @@ type Facts struct {
 	Start         time.Time // of the first window
 	Now           time.Time
 	Windows       []Window // what is asked for
+	Moves         bool     // an opening is to be moved to these sources, until the end that it has
 	Beyond        bool     // the chain is longer than what is ever approved without people
 }
 
@@ -49,6 +50,7 @@ type Conditions struct {
 //	machine.name, machine.resourceGroup, machine.location, machine.os: string · machine.labels: map of string
 //	request.firstPort, request.lastPort: int · request.protocol: string · request.sources: list of string
 //	request.duration: duration, of all windows that lie so close that they count as one · request.justification, request.ticket: string · request.start, now: timestamp
+//	request.moves: bool, it asks for other sources in the place of those that an opening has
 func NewConditions() (*Conditions, error) {
 	text, list := cel.StringType, cel.ListType(cel.StringType)
 	match := &matching{patterns: cache[*access.Pattern]{make: access.CompilePattern}}
@@ -62,7 +64,7 @@ func NewConditions() (*Conditions, error) {
 		cel.Variable("request.protocol", text),
 		cel.Variable("request.sources", list), cel.Variable("request.duration", cel.DurationType),
 		cel.Variable("request.justification", text), cel.Variable("request.ticket", text),
-		cel.Variable("request.start", cel.TimestampType),
+		cel.Variable("request.start", cel.TimestampType), cel.Variable("request.moves", cel.BoolType),
 		cel.Variable("now", cel.TimestampType),
 	)...)
 	if err != nil {
@@ -154,7 +156,8 @@ func variables(f Facts) map[string]any {
 		"request.protocol": string(f.Protocol),
 		"request.sources":  emptyIfNil(f.Sources), "request.duration": f.Duration,
 		"request.justification": f.Justification, "request.ticket": f.Ticket, "request.start": f.Start,
-		"now": f.Now,
+		"request.moves": f.Moves,
+		"now":           f.Now,
 	}
 }
 

@@ -130,6 +130,7 @@ func TestAnswersAreOfTheFactsThatAConditionLooksAt(t *testing.T) {
 		`"other" in request.sources`:         func(f *policy.Facts) { f.Sources = []string{"other"} },
 		`request.duration == duration("7s")`: func(f *policy.Facts) { f.Duration = 7 * time.Second },
 		`request.justification == "other"`:   func(f *policy.Facts) { f.Justification = "other" },
+		`request.moves`:                      func(f *policy.Facts) { f.Moves = true },
 		`request.ticket == "other"`:          func(f *policy.Facts) { f.Ticket = "other" },
 		`request.start - now > duration("24h")`: func(
 			f *policy.Facts,

@@ -75,3 +75,20 @@ func Stricter(was, now []access.Approval) []access.Approval {
 	}
 	return all
 }
+
+// Gone returns the names of those who agreed to a request and may not any more.
+func Gone(request access.Request, who People, decisions []access.Decision) []string {
+	var names []string
+	for _, d := range decisions {
+		if !d.Approve || d.Digest != request.Digest || d.Case >= len(
+			request.Approvals) || d.Stage >= len(request.Approvals[d.Case].Case.Stages) {
+			continue
+		}
+		now := EligibleFor(request.Approvals[d.Case].Case.Stages[d.Stage], d.Person, request.Requester, who)
+		if !slices.ContainsFunc(d.Quorums,
+			func(q int) bool { return slices.Contains(now, q) }) && !slices.Contains(names, d.Name) {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}

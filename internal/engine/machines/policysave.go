@@ -348,10 +348,10 @@ func malformedPolicy(reasons []access.Reason) error {
 
 // outside says why a grant is not one that the entry would allow; empty where it would.
 func outside(entry access.MachinePolicy, name string, g access.Grant) string {
-	item := access.Item{Target: g.Target, Duration: max(g.End.Sub(g.Start), access.MinDuration)}
+	item := access.Item{Target: g.Target, Duration: max(g.End.Sub(g.From()), access.MinDuration)}
 	verdict := policy.Evaluate(policy.Input{
 		Items: []policy.Item{{Item: item, Name: name, Policy: &entry}},
-	}, g.Start)
+	}, g.From())
 	for _, r := range verdict.Refusals {
 		if strings.HasPrefix(r.Field, "items[") { // a justification that is required now was not when it was given
 			return "the policy was changed: " + r.Message

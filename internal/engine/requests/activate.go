@@ -65,11 +65,11 @@ func (e *Service) activate(ctx context.Context, tx engine.Tx, may engine.Rights,
 	checked *ticketCheck,
 ) (RequestDetail, error) {
 	if in.Resource != "" {
-		n, err := called(ctx, tx, in.Resource)
+		n, err := engine.CalledBy(ctx, tx, in.Resource)
 		if err != nil {
 			return RequestDetail{}, err
 		}
-		in.ID = idOf(in.Resource, n)
+		in.ID = engine.RequestCalled(in.Resource, n)
 		in.IdempotencyKey = "jitRequests/" + string(in.ID)
 	}
 	return once(ctx, tx, may, in.IdempotencyKey, in.digest(), func() (RequestDetail, error) {

@@ -30,7 +30,8 @@ type ask struct {
 	asked         time.Time       // zero: now
 	start         time.Time       // zero: at approval
 	windows       []time.Time     // starts of a series
-	extends       access.Grant    // what a later end is asked for; the zero grant where it is none
+	carries       access.Grant    // what a later end, or another address, is asked for; the zero grant where it is none
+	moves         bool            // it is another address that is asked for
 	longest       []time.Duration // by item: what its rule allows
 	chains        []Chain         // by item
 }
@@ -40,7 +41,7 @@ func askOf(r access.Request) ask {
 	a := ask{
 		tenant: r.Tenant, requester: r.Requester, requesterName: r.RequesterName, items: r.Items,
 		justification: r.Justification, ticket: r.Ticket,
-		start: r.Start, windows: r.Windows,
+		start: r.Start, windows: r.Windows, moves: r.Moves != "",
 	}
 	if r.Address.IsValid() {
 		a.address = r.Address.String()
@@ -145,6 +146,7 @@ func (a ask) facts(i int, groups []string, now time.Time) policy.Facts {
 	f.Requester, f.RequesterName, f.Groups, f.Address = a.requester, a.requesterName, groups, a.address
 	f.Machine, f.Justification, f.Ticket = a.machines[i], a.justification, a.ticket
 	f.Duration, f.Windows, f.Beyond = a.chains[i].Length(), a.ahead(i, now), a.chains[i].Beyond()
+	f.Moves = a.moves
 	f.Now, f.Start = cmp.Or(a.asked, now), a.start
 	if f.Start.IsZero() {
 		f.Start = now

@@ -88,7 +88,7 @@ func outvoted(ctx context.Context, j *machines.Judge, g access.Grant) (why strin
 		if requester, err := j.R.Principal(ctx, request.Requester); err != nil {
 			return "", fmt.Errorf("read principal: %w", err)
 		} else if requester.Tenant == request.Tenant { // a guest is not told who approves
-			why = lapsed + strings.Join(gone(request, engine.People{Dir: j.Dir}, decisions),
+			why = lapsed + strings.Join(policy.Gone(request, engine.People{Dir: j.Dir}, decisions),
 				", ") + " may not decide on it any more"
 		}
 	}
@@ -100,7 +100,7 @@ func outvoted(ctx context.Context, j *machines.Judge, g access.Grant) (why strin
 // window. What the rule asks of the asking, such as a sign-in with a passkey, was had then.
 func reconsidered(ctx context.Context, j *machines.Judge, g access.Grant) (why string, err error) {
 	a, err := again(ctx, j, g)
-	if err != nil || a.entries[0] == nil || !asks(a.entries[0].Approval) {
+	if err != nil || a.entries[0] == nil || !a.entries[0].Approval.Asks() {
 		return "", err
 	}
 	request, err := request(ctx, j, g.Request)
@@ -133,11 +133,6 @@ func reconsidered(ctx context.Context, j *machines.Judge, g access.Grant) (why s
 		why += ": " + name
 	}
 	return why, nil
-}
-
-// asks reports whether a rule may have people decide, or refuse.
-func asks(rule access.Rule) bool {
-	return rule.Depends() || slices.ContainsFunc(rule.Cases, func(c access.Case) bool { return len(c.Stages) > 0 })
 }
 
 // again gives what a grant would be asked for by, with what guards it now; nil where nothing does.
@@ -194,21 +189,4 @@ func groupsOf(ctx context.Context, j *machines.Judge, a ask) ([]string, error) {
 		j.Groups[key] = names
 	}
 	return names, err
-}
-
-// gone gives the names of those who agreed to a request and may not any more.
-func gone(request access.Request, who policy.People, decisions []access.Decision) []string {
-	var names []string
-	for _, d := range decisions {
-		if !d.Approve || d.Digest != request.Digest || d.Case >= len(
-			request.Approvals) || d.Stage >= len(request.Approvals[d.Case].Case.Stages) {
-			continue
-		}
-		now := policy.EligibleFor(request.Approvals[d.Case].Case.Stages[d.Stage], d.Person, request.Requester, who)
-		if !slices.ContainsFunc(d.Quorums,
-			func(q int) bool { return slices.Contains(now, q) }) && !slices.Contains(names, d.Name) {
-			names = append(names, d.Name)
-		}
-	}
-	return names
 }

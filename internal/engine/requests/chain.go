@@ -44,8 +44,8 @@ func (c Chain) tooLong(what string) access.Reason {
 // windowsOf returns the windows for which item i is asked.
 func (a ask) windowsOf(i int, now time.Time) []policy.Window {
 	item := a.items[i]
-	if a.extends.ID != "" {
-		return []policy.Window{{Start: a.extends.Start, End: item.Until, Decided: a.extends.Decided}}
+	if a.carries.ID != "" {
+		return []policy.Window{{Start: a.carries.From(), End: item.Until, Decided: a.carries.Decided}}
 	}
 	var windows []policy.Window
 	request := access.Request{Start: a.start, Windows: a.windows}
@@ -55,7 +55,7 @@ func (a ask) windowsOf(i int, now time.Time) []policy.Window {
 	return windows
 }
 
-// ahead returns the times ahead for which item i is asked: what is extended is asked for from now on.
+// ahead returns the times ahead for which item i is asked: what is carried on is asked for from now on.
 func (a ask) ahead(i int, now time.Time) []policy.Window {
 	windows := a.windowsOf(i, now)
 	for k := range windows {
@@ -144,7 +144,7 @@ func longestOf(entry *access.MachinePolicy) time.Duration {
 // trim cuts items whose chain is a little too long to what is allowed: whoever asks for the longest twice within a
 // minute gets the same twice.
 func (a ask) trim(now time.Time) {
-	if len(a.windows) > 0 || a.extends.ID != "" {
+	if len(a.windows) > 0 || a.carries.ID != "" {
 		return
 	}
 	for i := range a.chains {
@@ -176,12 +176,12 @@ func chainsOf(ctx context.Context, r engine.Reader, request access.Request, now 
 		}
 		a.entries, a.longest = append(a.entries, &guard.terms), append(a.longest, guard.longest)
 	}
-	if request.Extends != "" {
-		g, err := r.Grant(ctx, request.Extends)
+	if id := request.CarriesOn(); id != "" {
+		g, err := r.Grant(ctx, id)
 		if err != nil {
 			return nil, fmt.Errorf("read grant: %w", err)
 		}
-		a.extends = g
+		a.carries = g
 	}
 	all, err := chains(ctx, r, a, now)
 	return slices.DeleteFunc(joined(all), func(c Chain) bool { return c.Longest == 0 }), err

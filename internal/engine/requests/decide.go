@@ -294,8 +294,13 @@ func (d *deciding) approve(ctx context.Context, by access.Actor) error {
 	if err := d.locate(ctx, events); err != nil {
 		return err
 	}
-	if next.Extends != "" {
+	switch {
+	case next.Extends != "":
 		return d.extendGrant(ctx, by)
+	case next.Moves != "":
+		if err := d.moveGrant(ctx, grants); err != nil {
+			return err
+		}
 	}
 	if err := makeGrants(ctx, d.Work, grants, nil, d.may.Actor(next.Tenant)); err != nil {
 		return err

@@ -97,7 +97,7 @@ func (e *Service) fileExtension(ctx context.Context, tx engine.Tx, may engine.Ri
 	item := judged.Item
 	item.Until = until
 	if in.Until.IsZero() {
-		judged.Duration = until.Sub(g.Start)
+		judged.Duration = until.Sub(g.From())
 	} else {
 		judged.Until = until
 	}

@@ -74,12 +74,12 @@ type present struct {
 
 // limits tells in what a request lies outside of its policies, and finds how long what it asks for would be open.
 func (d *deciding) limits(ctx context.Context, a *ask) ([]access.Reason, error) {
-	if d.request.Extends != "" {
-		g, err := d.Tx.Grant(ctx, d.request.Extends)
+	if id := d.request.CarriesOn(); id != "" {
+		g, err := d.Tx.Grant(ctx, id)
 		if err != nil {
 			return nil, fmt.Errorf("read grant: %w", err)
 		}
-		a.extends = g
+		a.carries = g
 	}
 	verdict := policy.Evaluate(d.input(*a), d.Now)
 	if len(verdict.Refusals) > 0 {
@@ -141,7 +141,7 @@ func (d *deciding) present(ctx context.Context) (p present, err error) {
 	return p, nil
 }
 
-// input gives the request as policy.Evaluate takes it: an extension counts from the first opening, and a start that has
+// input gives the request as policy.Evaluate takes it: what is carried on counts from the first opening, and a start that has
 // passed meanwhile is no fault of anybody.
 func (d *deciding) input(a ask) policy.Input {
 	in := askedAgain(d.request)
@@ -151,7 +151,7 @@ func (d *deciding) input(a ask) policy.Input {
 	for i, item := range a.items {
 		one := policy.Item{
 			Item: item, Name: a.machines[i].Name, Policy: a.entries[i], Eligibility: a.eligibilities[i],
-			Since: a.extends.Start,
+			Since: a.carries.From(),
 		}
 		in.Items = append(in.Items, one)
 	}

@@ -114,7 +114,7 @@ func (e *Service) file(ctx context.Context, tx engine.Tx, may engine.Rights, req
 	if request.BreakGlass {
 		request.Approvals = everyApproval(a.entries)
 	} else {
-		approvals, err := e.approvalsOf(ctx, tx, may, &a, request.Extends)
+		approvals, err := e.approvalsOf(ctx, tx, may, &a, request)
 		if err != nil {
 			return RequestDetail{}, err
 		}
@@ -171,10 +171,10 @@ func (e *Service) file(ctx context.Context, tx engine.Tx, may engine.Rights, req
 // approvalsOf gives the approvals that a request needs, which lies within its policies; none where it is approved at
 // once. What is asked for is cut where it is a little too long with what there is beside it.
 func (e *Service) approvalsOf(ctx context.Context, tx engine.Tx, may engine.Rights, a *ask,
-	extends access.GrantID,
+	request access.Request,
 ) (approvals []access.Approval, err error) {
-	if extends != "" {
-		if a.extends, err = tx.Grant(ctx, extends); err != nil {
+	if id := request.CarriesOn(); id != "" {
+		if a.carries, err = tx.Grant(ctx, id); err != nil {
 			return nil, fmt.Errorf("read grant: %w", err)
 		}
 	}
@@ -188,10 +188,10 @@ func (e *Service) approvalsOf(ctx context.Context, tx engine.Tx, may engine.Righ
 		return nil, err
 	case len(found.refusals) > 0:
 		return nil, outsidePolicy(found.refusals)
-	case a.extends.State == access.GrantScheduled && len(found.approvals) > 0:
+	case a.carries.State == access.GrantScheduled && len(found.approvals) > 0:
 		return nil, access.Fault(access.KindConflict, "grantNotBegun",
 			"grant %s begins at %s, when its approvals are counted again: extend it once it has begun, or make another request",
-			a.extends.ID, a.extends.Start.UTC().Format(time.RFC3339))
+			a.carries.ID, a.carries.Start.UTC().Format(time.RFC3339))
 	case found.stepUp && !may.Caller.SteppedUp(may.Now):
 		return nil, engine.StepUpRequired("asking for this access")
 	}

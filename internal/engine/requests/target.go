@@ -170,7 +170,7 @@ func judgedAnew(ctx context.Context, r engine.Reader, may engine.Rights, g acces
 			return found.judge(access.Item{}, port), err
 		},
 		func(role access.RoleTarget) (policy.Item, error) { return activatedAnew(ctx, r, may, g, role, until) })
-	item.Since = g.Start
+	item.Since = g.From()
 	return item, err
 }
 

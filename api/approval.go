@@ -94,6 +94,13 @@ type Extension struct {
 	Ticket        string     `json:"ticket,omitempty" maxLength:"256" doc:"Absent: that of the first request."`
 }
 
+// Move asks for a grant to be open from other sources in the place of its own, until the same end.
+type Move struct {
+	Sources       []string `json:"sources,omitempty" maxItems:"100" doc:"Prefixes, addresses, or names of networks; absent, or \"me\", is the caller's own address."`
+	Justification string   `json:"justification,omitempty" maxLength:"4096" doc:"Absent: that of the first request."`
+	Ticket        string   `json:"ticket,omitempty" maxLength:"256" doc:"Absent: that of the first request."`
+}
+
 // Review is the debt that breaking glass leaves, until an approver closes it.
 type Review struct {
 	ID        string     `json:"id"`
@@ -167,6 +174,18 @@ func (c *Client) Decide(ctx context.Context, request string, in NewDecision) (Re
 func (c *Client) Extend(ctx context.Context, grant string, in Extension) (Request, error) {
 	return ask[Request](ctx, c,
 		call{method: http.MethodPost, path: "/grants/" + url.PathEscape(grant) + "/extend", body: in})
+}
+
+// Move asks for a grant to be open from other sources in the place of its own. Where the policy approves by itself, the
+// grant that took its place is in the answer. An empty key makes one.
+func (c *Client) Move(ctx context.Context, grant string, in Move, idempotencyKey string) (Request, error) {
+	if idempotencyKey == "" {
+		idempotencyKey = NewIdempotencyKey()
+	}
+	return ask[Request](ctx, c, call{
+		method: http.MethodPost, path: "/grants/" + url.PathEscape(grant) + "/move",
+		header: http.Header{"Idempotency-Key": {idempotencyKey}}, body: in,
+	})
 }
 
 // Revoked is what one call ended.

@@ -330,6 +330,7 @@ type Request struct {
 
 	Windows    []time.Time `json:"windows,omitempty" doc:"Starts of a series' windows."`
 	Extends    string      `json:"extends,omitempty" doc:"Id of the grant that it asks more time for."`
+	Moves      string      `json:"moves,omitempty" doc:"Id of the grant that it asks to open from other sources instead."`
 	BreakGlass bool        `json:"breakGlass,omitempty"`
 	Approvals  []Approval  `json:"approvals,omitempty" doc:"How deciding stands; where the request was asked for by itself, or needs the caller's decision."`
 	Chains     []Chain     `json:"chains,omitempty" doc:"Of items that would be open without a break for longer than what is asked for by itself; while it is pending, and was asked for by itself."`
@@ -368,6 +369,7 @@ type Grant struct {
 	State       string     `json:"state" enum:"scheduled,opening,active,expired,revoked,superseded,failed"`
 	InPart      bool       `json:"inPart,omitempty" doc:"It is active, and some of its openings are not in force: reason says which, and why."`
 	Reason      string     `json:"reason,omitempty" doc:"Why it ended or failed, or of an active grant what is not in force."`
+	MovedFrom   string     `json:"movedFrom,omitempty" doc:"Id of the grant whose place it took, at other sources."`
 	OpenedAt    *time.Time `json:"openedAt,omitempty" doc:"When the enforcer first reported it in force."`
 	EndedAt     *time.Time `json:"endedAt,omitempty"`
 	ClosedAt    *time.Time `json:"closedAt,omitempty" doc:"When it was seen gone."`

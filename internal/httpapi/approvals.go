@@ -26,6 +26,11 @@ func (a *API) approvalRoutes() {
 		summary: "Ask for a later end of a grant, under the same rule",
 	}, a.extend)
 	register(a, operation{
+		method: http.MethodPost, path: "/grants/{grant}/move", id: "moveGrant", tag: tag,
+		status: http.StatusCreated, entry: people,
+		summary: "Ask for a grant to be open from another address in the place of its own, under the same rule",
+	}, a.move)
+	register(a, operation{
 		method: http.MethodPost, path: "/principals/{principal}/revoke", id: "revokePrincipal", tag: tag, entry: people,
 		summary: "End everything that a principal holds, and take back what it asks for",
 	}, a.revokePrincipal)
@@ -69,6 +74,38 @@ func (a *API) extend(ctx context.Context, in *extendInput) (*answer[api.Request]
 		Ticket: in.Body.Ticket,
 	})
 	return &answer[api.Request]{requestOut(d)}, err
+}
+
+type moveInput struct {
+	calling
+
+	Grant string `path:"grant" maxLength:"64"`
+	Key   string `header:"Idempotency-Key" maxLength:"255" doc:"Two calls with one key happen once; with another body, the second is refused."`
+	Body  api.Move
+}
+
+func (a *API) move(ctx context.Context, in *moveInput) (*answer[api.Request], error) {
+	var wrong invalid
+	ask := requests.MoveInput{
+		Justification: in.Body.Justification, Ticket: in.Body.Ticket, IdempotencyKey: in.Key,
+	}
+	wrong.sources("sources", in.Body.Sources, in.caller.Address, &ask.Sources, &ask.Networks)
+	if len(wrong) > 0 {
+		a.recordRefusal(ctx, in.caller, problemOf(wrong.err()).Reasons)
+		return nil, wrong.err()
+	}
+	var err error
+	if ask.Digest, err = digestOf([]any{in.Grant, in.Body}); err != nil {
+		return nil, err
+	}
+	d, err := a.engine.Requests.Move(ctx, in.caller, access.GrantID(in.Grant), ask)
+	if err != nil {
+		return nil, err
+	}
+	out := requestOut(d)
+	own := access.SingleAddress(in.caller.Address)
+	a.warnOf(ctx, in.caller, in.warning, &out, len(in.Body.Sources) == 0 || slices.Contains(ask.Sources, own))
+	return &answer[api.Request]{out}, nil
 }
 
 type revokePrincipalInput struct {
@@ -124,13 +161,7 @@ func (a *API) explain(ctx context.Context, in *explainInput) (*answer[api.Explan
 		Duration: seconds(b.ForSeconds), At: moment(b.At), Start: moment(b.Start), Justification: b.Justification,
 		Ticket: b.Ticket,
 	}
-	for i, s := range b.Sources {
-		if s == "me" {
-			q.Sources = append(q.Sources, access.SingleAddress(in.caller.Address))
-			continue
-		}
-		wrong.source(fmt.Sprintf("sources[%d]", i), s, &q.Sources, &q.Networks)
-	}
+	wrong.sources("sources", b.Sources, in.caller.Address, &q.Sources, &q.Networks)
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}

@@ -168,7 +168,8 @@ func requestOut(d requests.RequestDetail) api.Request {
 	for _, it := range r.Items {
 		out.Items = append(out.Items, itemOut(it, d.Machines))
 	}
-	out.Windows, out.Extends, out.BreakGlass, out.Mine = r.Windows, string(r.Extends), r.BreakGlass, d.Mine
+	out.Windows, out.BreakGlass, out.Mine = r.Windows, r.BreakGlass, d.Mine
+	out.Extends, out.Moves = string(r.Extends), string(r.Moves)
 	for _, x := range d.Decisions {
 		out.Decisions = append(out.Decisions, api.Decision{
 			Person: x.Name, PersonID: string(x.Person), Approve: x.Approve, Comment: x.Comment, At: x.At.UTC(),
@@ -195,7 +196,7 @@ func grantOut(d engine.GrantDetail) api.Grant {
 	out.Start, out.End, out.State, out.InPart, out.Reason = g.Start.UTC(), g.End.UTC(), string(g.State), g.InPart(),
 		g.Reason
 	out.OpenedAt, out.EndedAt, out.ClosedAt = instant(g.OpenedAt), instant(g.EndedAt), instant(g.ClosedAt)
-	out.Packets, out.Bytes = g.Packets, g.Bytes
+	out.Packets, out.Bytes, out.MovedFrom = g.Packets, g.Bytes, string(g.Moved)
 	return out
 }
 

@@ -84,6 +84,17 @@ func (in *invalid) source(field, text string, prefixes *[]netip.Prefix, names *[
 	*prefixes = append(*prefixes, in.prefix(field, text))
 }
 
+// sources reads a list as somebody asks it, in which "me" is their own address.
+func (in *invalid) sources(field string, texts []string, own netip.Addr, prefixes *[]netip.Prefix, names *[]string) {
+	for i, text := range texts {
+		if text == "me" {
+			*prefixes = append(*prefixes, access.SingleAddress(own))
+			continue
+		}
+		in.source(fmt.Sprintf("%s[%d]", field, i), text, prefixes, names)
+	}
+}
+
 // sourcesOut gives prefixes and names of networks as one list.
 func sourcesOut(prefixes []netip.Prefix, names []string) []string {
 	return append(texts(prefixes), names...)

@@ -61,14 +61,20 @@ func (a *API) submit(ctx context.Context, in *submitInput) (*answer[api.Request]
 		return nil, err
 	}
 	out := requestOut(d)
-	if forOneself(ask, in.caller.Address) {
-		warnings, err := a.sourceWarnings(ctx, in.caller, in.warning)
-		if err != nil { // the request was made, and that is what matters
-			a.log.WarnContext(ctx, "look who shares an address", "error", err)
-		}
-		out.Warnings = warnings
-	}
+	a.warnOf(ctx, in.caller, in.warning, &out, forOneself(ask, in.caller.Address))
 	return &answer[api.Request]{out}, nil
+}
+
+// warnOf adds to a request that was made for the caller's own address why that is a poor source, if it is.
+func (a *API) warnOf(ctx context.Context, c engine.Caller, warning string, out *api.Request, own bool) {
+	if !own {
+		return
+	}
+	warnings, err := a.sourceWarnings(ctx, c, warning)
+	if err != nil { // the request was made, and that is what matters
+		a.log.WarnContext(ctx, "look who shares an address", "error", err)
+	}
+	out.Warnings = warnings
 }
 
 // forOneself tells whether a request is for the caller's own address.
@@ -113,13 +119,7 @@ func (in *invalid) newRequest(b api.NewRequest, own netip.Addr) requests.SubmitI
 		case b.ForSeconds == 0 && b.Until == nil:
 			unsaid = true
 		}
-		for j, s := range it.Sources {
-			if s == "me" {
-				item.Port.Sources = append(item.Port.Sources, access.SingleAddress(own))
-				continue
-			}
-			in.source(fmt.Sprintf("%s.sources[%d]", field, j), s, &item.Port.Sources, &item.Networks)
-		}
+		in.sources(field+".sources", it.Sources, own, &item.Port.Sources, &item.Networks)
 		ask.Items = append(ask.Items, item)
 	}
 	if unsaid {

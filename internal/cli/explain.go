@@ -26,6 +26,8 @@ var whereToLook = map[string]string{ //nolint:gochecknoglobals,gosec // a table 
 	"unknownAgent": "postern machine agents", "ambiguousAgent": "postern machine agents",
 	"unknownGrant": "postern grant list --all", "grantEnded": "postern grant list",
 	"quotaExceeded":  "postern grant list --who me",
+	"chainTooLong":   "postern grant list --who me; what is open moves to another address with postern move MACHINE",
+	"sameSources":    "postern grant list --who me",
 	"unknownRequest": "postern request list", "alreadyDecided": "postern request show REQUEST",
 	"notAnApprover": "postern request show REQUEST", "notThisStage": "postern request show REQUEST",
 	"requestOutdated": "postern request show REQUEST", "requestChanged": "postern request show REQUEST",

@@ -143,6 +143,12 @@ func (a *app) grantShowCommand() *cobra.Command {
 			{"From", func(_ style, g api.Grant) string { return strings.Join(g.Sources, ",") }},
 			{"State", func(_ style, g api.Grant) string { return stateText(g) }},
 			{"Reason", func(_ style, g api.Grant) string { return g.Reason }},
+			{"Moved from", func(s style, g api.Grant) string {
+				if g.MovedFrom == "" {
+					return ""
+				}
+				return "grant " + s.id(g.MovedFrom)
+			}},
 			{"Start", func(s style, g api.Grant) string { return s.time(g.Start) }},
 			{"End", func(s style, g api.Grant) string { return s.time(g.End) }},
 			{"Seen open", func(s style, g api.Grant) string { return s.timeIf(g.OpenedAt) }},

@@ -31,6 +31,7 @@ func requestDetails() []column[api.Request] {
 		{"TICKET", func(_ style, r api.Request) string { return r.Ticket }},
 		{"EMERGENCY", func(_ style, r api.Request) string { return yesNo(r.BreakGlass) }},
 		{"EXTENSION OF", func(s style, r api.Request) string { return s.id(r.Extends) }},
+		{"MOVE OF", func(s style, r api.Request) string { return s.id(r.Moves) }},
 		{"WAITS FOR", func(_ style, r api.Request) string {
 			if r.State != "pending" {
 				return ""

@@ -29,6 +29,12 @@ func requestFacts() []fact[api.Request] {
 			}
 			return "grant " + s.id(r.Extends)
 		})},
+		{"Move of", one(func(s style, r api.Request) string {
+			if r.Moves == "" {
+				return ""
+			}
+			return "grant " + s.id(r.Moves) + ", which ends as this opens"
+		})},
 		{"Access", accessTexts},
 		{"Start", one(func(s style, r api.Request) string {
 			if len(r.Windows) > 0 {

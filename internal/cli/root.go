@@ -116,7 +116,7 @@ func (a *app) commands() []titled {
 			a.passkeyCommand(), a.tokenCommand(), a.credentialCommand(),
 		}},
 		{"Request access", []*cobra.Command{
-			a.requestCommand(), a.grantCommand(), a.extendCommand(), a.revokeCommand(),
+			a.requestCommand(), a.grantCommand(), a.extendCommand(), a.moveCommand(), a.revokeCommand(),
 		}},
 		{"Decide", []*cobra.Command{a.approveCommand(), a.denyCommand(), a.reviewCommand()}},
 		{"Guard machines", []*cobra.Command{

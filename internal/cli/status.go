@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -155,7 +158,34 @@ func (a *app) printStanding(s standing) error {
 			return err
 		}
 	}
+	if away := openElsewhere(s.Open, s.Address); len(away) > 0 {
+		a.line("\nYour address is %s. Open from other addresses: %s. Move it with: postern move %s", s.Address,
+			whatTexts(away), away[0].Machine)
+	}
 	return nil
+}
+
+// openElsewhere returns the grants that are open from other addresses than the given one.
+func openElsewhere(grants []api.Grant, address string) []api.Grant {
+	own, err := netip.ParseAddr(address)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(grants), func(g api.Grant) bool {
+		return g.Role != nil || isScheduled(g) || slices.ContainsFunc(g.Sources, func(text string) bool {
+			source, err := netip.ParsePrefix(text)
+			return err != nil || source.Contains(own)
+		})
+	})
+}
+
+// whatTexts names what the grants are of.
+func whatTexts(grants []api.Grant) string {
+	texts := make([]string, len(grants))
+	for i, g := range grants {
+		texts[i] = whatOf(g)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // section prints one kind of thing below a line that says what it is; nothing where there is none.

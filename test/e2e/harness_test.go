@@ -291,6 +291,25 @@ func (w *world) eventually(what string, check func() error) {
 }
 
 // ask requests port 22 of web-1 from a source, and waits until the grant is active.
+// person makes a user who may request access, and signs them in.
+func (w *world) person(name string) *api.Client {
+	w.t.Helper()
+	ctx := w.t.Context()
+	made, err := w.admin.CreatePrincipal(ctx, api.NewPrincipal{Kind: "user", Name: name, Password: password})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.admin.AssignRole(ctx,
+		api.NewRoleAssignment{Principal: made.Principal.ID, Role: "Contributor"}); err != nil {
+		w.t.Fatal(err)
+	}
+	session, err := w.client("").SignIn(ctx, api.SignIn{Name: name, Password: password})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.client(session.Token)
+}
+
 func (w *world) ask(c *api.Client, source string, lasting time.Duration) api.Grant {
 	w.t.Helper()
 	r, err := c.Submit(w.t.Context(), api.NewRequest{

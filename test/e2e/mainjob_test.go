@@ -90,19 +90,7 @@ func TestOverlapsAreAUnion(t *testing.T) {
 	four, _ := w.listen(22)
 	w.guard()
 	me := w.net.ClientAddrs[0]
-	made, err := w.admin.CreatePrincipal(t.Context(), api.NewPrincipal{Kind: "user", Name: "rosa", Password: password})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.admin.AssignRole(t.Context(),
-		api.NewRoleAssignment{Principal: made.Principal.ID, Role: "Contributor"}); err != nil {
-		t.Fatal(err)
-	}
-	session, err := w.client("").SignIn(t.Context(), api.SignIn{Name: "rosa", Password: password})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rosa := w.client(session.Token)
+	rosa := w.person("rosa")
 
 	exact := w.ask(w.admin, me.String(), time.Hour)
 	wide := w.ask(rosa, netip.PrefixFrom(me, 24).Masked().String(), time.Hour)

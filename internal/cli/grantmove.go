@@ -95,7 +95,7 @@ func moveEach(ctx context.Context, cl *api.Client, grants []api.Grant, in api.Mo
 	return moved, nil
 }
 
-// printMoved prints what came of moves: what is open where somebody waited for it, or else the requests.
+// printMoved prints what came of moves: what is open where the caller waited for it, or else the requests.
 func (a *app) printMoved(ctx context.Context, cl *api.Client, moved []api.Request, open bool) error {
 	switch {
 	case len(moved) == 0:

@@ -38,7 +38,7 @@ func (g Grant) Movable(now time.Time) error {
 	}
 	if !g.Live(now) {
 		return Fault(KindConflict, "grantNotBegun",
-			"grant %s begins at %s, and only what is open is moved: end it, and request it from the other address",
+			"grant %s begins at %s, and only open access can be moved: revoke it, and request it from the other address",
 			g.ID, g.Start.UTC().Format(time.RFC3339))
 	}
 	return nil

@@ -70,7 +70,7 @@ func (e *Service) PolicyView(ctx context.Context, c engine.Caller, policies []ac
 					ids = append(ids, m.Machine)
 				}
 			}
-			former, err := formerMachines(ctx, r, policies, since)
+			former, err := engine.FormerMachines(ctx, r, policies, since, maxViewed)
 			if err != nil {
 				return err
 			}
@@ -95,32 +95,6 @@ func (e *Service) PolicyView(ctx context.Context, c engine.Caller, policies []ac
 			return v.fill(ctx, r, requests, wanted)
 		})
 	return v, err
-}
-
-// formerMachines gives the machines that one of the policies may have named, and names no more: what was asked through
-// it stays part of its history.
-func formerMachines(ctx context.Context, r engine.Reader, policies []access.Policy,
-	since time.Time,
-) ([]access.MachineID, error) {
-	var scopes []access.ResourceID
-	for _, p := range policies {
-		scope := access.ResourceGroupScope(p.Resource.InSubscription(), p.Resource.Segment("resourceGroups"))
-		if len(policies) > 1 {
-			scope = access.SubscriptionScope(p.Resource.InSubscription())
-		}
-		if !slices.ContainsFunc(scopes, scope.Equal) {
-			scopes = append(scopes, scope)
-		}
-	}
-	var ids []access.MachineID
-	for _, scope := range scopes {
-		some, err := r.FormerMachines(ctx, scope, since, maxViewed)
-		if err != nil {
-			return nil, fmt.Errorf("read former machines: %w", err)
-		}
-		ids = append(ids, some...)
-	}
-	return ids, nil
 }
 
 // visible gives the requests that the caller may see, and notes the machines that they name.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/policy"
@@ -39,18 +38,18 @@ func resolve(ctx context.Context, r engine.Reader, may engine.Rights, in SubmitI
 			found[item.Machine] = known
 		}
 		if known.refusal != nil {
-			refusal = worse(refusal, known.refusal, fmt.Sprintf("items[%d].machine", i))
+			refusal = engine.Worse(refusal, known.refusal, fmt.Sprintf("items[%d].machine", i))
 			continue
 		}
 		sites[i] = known.site
 		if in.Policy != "" && !known.ruling(item.Port).Resource.Equal(in.Policy) {
-			refusal = worse(refusal, access.Fault(access.KindInvalid, "machineNotInPolicy",
+			refusal = engine.Worse(refusal, access.Fault(access.KindInvalid, "machineNotInPolicy",
 				"machine %q is not named by this policy", known.site.Name), fmt.Sprintf("items[%d].machine", i))
 			continue
 		}
 		sources, err := networks.Prefixes(ctx, item.Port.Sources, item.Networks)
-		if refused := byRule(err); refused != nil {
-			refusal = worse(refusal, refused, fmt.Sprintf("items[%d].sources", i))
+		if refused := engine.ByRule(err); refused != nil {
+			refusal = engine.Worse(refusal, refused, fmt.Sprintf("items[%d].sources", i))
 			continue
 		}
 		if err != nil {
@@ -98,7 +97,7 @@ func (m resolved) judge(item access.Item, port access.PortTarget) policy.Item {
 
 func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref string) (resolved, error) {
 	m, err := engine.FindMachine(ctx, r, may, ref, rbac.PoliciesInitiate)
-	if refusal := byRule(err); refusal != nil {
+	if refusal := engine.ByRule(err); refusal != nil {
 		return resolved{refusal: refusal}, nil //nolint:nilerr // the refusal is the answer
 	}
 	if err != nil {
@@ -111,37 +110,6 @@ func resolveMachine(ctx context.Context, r engine.Reader, may engine.Rights, ref
 	}
 	out.disabled, err = networks.Disabled(ctx, m)
 	return out, err
-}
-
-// byRule gives err where it is a refusal by a rule of ours, and nil where it is a fault, or nothing.
-func byRule(err error) *access.Error {
-	var refusal *access.Error
-	if engine.AsError(err,
-		&refusal) && (refusal.Kind == access.KindForbidden || refusal.Kind == access.KindNotFound ||
-		refusal.Kind == access.KindInvalid) {
-		return refusal
-	}
-	return nil
-}
-
-// worse adds the refusal of one item to those so far; what is forbidden outweighs what is not found, and that what is
-// malformed.
-func worse(so, next *access.Error, field string) *access.Error {
-	reason := access.Reason{Code: next.Code, Field: field, Message: next.Message}
-	if len(next.Reasons) > 0 {
-		reason.Message += " (" + next.Reasons[0].Message + ")"
-	}
-	rank := []access.Kind{access.KindInvalid, access.KindNotFound, access.KindForbidden}
-	if so == nil || slices.Index(rank, next.Kind) > slices.Index(rank, so.Kind) {
-		var earlier []access.Reason
-		if so != nil {
-			earlier = so.Reasons
-		}
-		so = access.Fault(next.Kind, next.Code, "%s", next.Message)
-		so.Reasons = earlier
-	}
-	so.Reasons = append(so.Reasons, reason)
-	return so
 }
 
 // oneTenant refuses a request for machines of several tenants: each tenant decides about its own.

@@ -15,7 +15,7 @@ const maxWindows = 256
 const (
 	windowColumns = "g.first_port, g.last_port, g.protocol, g.state, g.opened_at, " +
 		"case when g.since_at = 0 then g.start_at else g.since_at end, g.over_at, g.decided" // see access.Grant.From
-	windowsAfter  = " where g.principal = $1 and g.site = $2 and g.over_at > $3"
+	windowsAfter = " where g.principal = $1 and g.site = $2 and g.over_at > $3"
 
 	selectRanges = "select r.*, 1 from (select " + windowColumns + " from grants g" + windowsAfter +
 		" and g.last_port > g.first_port order by g.over_at limit $4) r"

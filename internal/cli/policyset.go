@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"strconv"
 	"time"
@@ -12,8 +13,26 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// recommended are the management ports that are guarded when nobody names any: SSH, RDP and WinRM.
-func recommended() []string { return []string{"22/tcp", "3389/tcp", "5985/tcp", "5986/tcp"} }
+// recommended returns the management ports that are guarded on machines of these operating systems when nobody names
+// any.
+func recommended(systems ...string) (ports []string) {
+	for _, r := range access.RecommendedPorts(systems...) {
+		ports = append(ports, portText(r.Ports.String(), string(r.Protocol)))
+	}
+	return ports
+}
+
+// systemsOf returns the operating systems of machines; that of one that the caller may not see is not known.
+func systemsOf(ctx context.Context, cl *api.Client, machines []string) (systems []string, err error) {
+	for _, name := range machines {
+		m, err := cl.Machine(ctx, name)
+		if err != nil && !missing(err) {
+			return nil, err
+		}
+		systems = append(systems, m.OS)
+	}
+	return systems, nil
+}
 
 // policyFlags are the settings of a policy as flags.
 type policyFlags struct {
@@ -55,14 +74,14 @@ func (p *policyFlags) alone(c *cobra.Command, others ...string) error {
 }
 
 // read returns the policy that the flags say.
-func (p *policyFlags) read(c *cobra.Command) (in api.MachinePolicy, err error) {
+func (p *policyFlags) read(c *cobra.Command, systems ...string) (in api.MachinePolicy, err error) {
 	most, err := parseDuration(p.longest)
 	if err != nil {
 		return in, usage(c, "--max: %s", err)
 	}
 	ports := p.ports
 	if len(ports) == 0 {
-		ports = recommended()
+		ports = recommended(systems...)
 	}
 	for _, port := range ports {
 		number, protocol := splitPort(port)
@@ -90,42 +109,34 @@ func (p *policyFlags) read(c *cobra.Command) (in api.MachinePolicy, err error) {
 
 func (a *app) policySetCommand() *cobra.Command {
 	var settings policyFlags
-	var yes bool
+	var yes, all bool
 	c := &cobra.Command{
-		Use:   "set MACHINE [--port PORTS[/PROTOCOL]]… [--from PREFIX]… [--max DURATION]",
-		Short: "Guard ports of a machine and set limits for requests",
-		Long: `Guard ports of a machine: from then on they are closed, and a request may open them within these limits. Replaces the
-machine's previous settings. Without --port, the recommended management ports are guarded: 22, 3389, 5985 and 5986. To
-set different limits per port, use a file; postern policy show -o yaml prints one. If a port would no longer be guarded,
-or another setting would be lost, such as approvers, the break-glass rule, a ticket or a gap, the command first lists it
-and asks for confirmation; --yes confirms in advance. To guard many machines at once, use postern policy scope set.`,
+		Use:   "set MACHINE… [--port PORTS[/PROTOCOL]]… [--from PREFIX]… [--max DURATION]",
+		Short: "Guard ports of machines and set limits for requests",
+		Long: `Guard ports of machines: from then on they are closed, and a request may open them within these limits. Replaces the
+previous settings of each machine. Without --port, the recommended management ports are guarded: 22 of Linux, 3389, 5985
+and 5986 of Windows, and all of them if the operating system is not known. To set different limits per port, use a file;
+postern policy show -o yaml prints one. If a port would no longer be guarded, or another setting would be lost, such as
+approvers, the break-glass rule, a ticket or a gap, the command first lists it and asks for confirmation. For several
+machines, it always lists what changes on each; a machine whose policy changes meanwhile is left as it is. --yes confirms
+in advance. To guard machines that enroll later as well, use postern policy scope set.`,
 		Example: `  postern policy set web-1
   postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h
   postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason
-  postern policy set web-1 --port 22 --approvers ops:2 --require-reason --gap 1h
+  postern policy set web-1 web-2 web-3 --port 22 --approvers ops:2 --require-reason --gap 1h
   postern policy set web-1 --file web-1.yaml`,
-		Args: takes(1, 1),
-		RunE: func(c *cobra.Command, args []string) (err error) {
-			var in api.MachinePolicy
-			var revision int64
-			var where document
-			if settings.file != "" {
-				if err := settings.alone(c); err != nil {
-					return err
-				}
-				// What policy show prints may be given back: a revision in it makes sure that nobody changed it in
-				// between.
-				var view api.MachinePolicyView
-				if where, err = readFileFlag(c, settings.file, &view); err != nil {
-					return err
-				}
-				in, revision = view.MachinePolicy, view.Revision
-			} else if in, err = settings.read(c); err != nil {
+		Args: takes(1, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			in, revision, where, err := a.policyToSet(c, &settings, args)
+			if err != nil {
 				return err
 			}
 			cl, err := a.client()
 			if err != nil {
 				return err
+			}
+			if len(args) > 1 {
+				return where.locate(a.editPolicies(c.Context(), cl, args, in, all, yes))
 			}
 			seen, err := a.confirmDropped(c.Context(), cl, args[0], in,
 				settings.file == "" && !c.Flags().Changed("max"), yes)
@@ -143,8 +154,36 @@ and asks for confirmation; --yes confirms in advance. To guard many machines at 
 		},
 	}
 	settings.add(c)
+	c.Flags().BoolVar(&all, "all-or-none", false, "of several machines, change none unless all can be changed")
 	yesFlag(c, &yes)
 	return c
+}
+
+// policyToSet reads the policy that a file or the flags say. A revision in the file makes sure that nobody changed what
+// policy show printed in between.
+func (a *app) policyToSet(c *cobra.Command, settings *policyFlags, machines []string,
+) (in api.MachinePolicy, revision int64, where document, err error) {
+	if settings.file != "" {
+		if err := settings.alone(c); err != nil {
+			return in, 0, where, err
+		}
+		var view api.MachinePolicyView
+		where, err = readFileFlag(c, settings.file, &view)
+		return view.MachinePolicy, view.Revision, where, err
+	}
+	if _, err := settings.read(c); err != nil || len(settings.ports) > 0 {
+		in, err = settings.read(c)
+		return in, 0, where, err
+	}
+	cl, err := a.client()
+	if err != nil {
+		return in, 0, where, err
+	}
+	systems, err := systemsOf(c.Context(), cl, machines)
+	if err == nil {
+		in, err = settings.read(c, systems...)
+	}
+	return in, 0, where, err
 }
 
 // gapUsage says what --gap is of a policy and of an eligibility.

@@ -83,7 +83,7 @@ func useCases(w *world, host machines.Enrolled, policy access.Policy,
 		},
 		"MachineOverview": func(c engine.Caller) error {
 			return drop(
-				w.Machines.MachineOverview(w.ctx, c, engine.MachineFilter{}))
+				w.Fleet.MachineOverview(w.ctx, c, engine.MachineFilter{}))
 		},
 		"AddMachine": func(c engine.Caller) error {
 			return drop(w.Machines.AddMachine(w.ctx, c,

@@ -47,20 +47,20 @@ func TestMachineActivity(t *testing.T) {
 	if len(list) != 1 || list[0].Machine.ID != host.Machine.ID {
 		t.Fatalf("open are %v", list)
 	}
-	if err := w.Machines.WithActivity(w.ctx, w.admin, list); err != nil {
+	if err := w.Fleet.WithActivity(w.ctx, w.admin, list); err != nil {
 		t.Fatal(err)
 	}
 	if a := list[0].Activity; a == nil || a.Approved != 1 || len(a.Live) != 1 || a.LastUser != "" {
 		t.Errorf("its activity is %+v: one request, whose grant no agent has opened yet", a)
 	}
-	o := must(w.Machines.MachineOverview(w.ctx, w.admin, engine.MachineFilter{Standing: "configured"}))(t)
+	o := must(w.Fleet.MachineOverview(w.ctx, w.admin, engine.MachineFilter{Standing: "configured"}))(t)
 	if o.Counts["configured"] != 1 || o.Counts["notConfigured"] != 1 || o.Counts["unsupported"] != 0 || !slices.Equal(
 		o.Groups, []string{engine.DefaultResourceGroup}) {
 		t.Errorf("there are %+v", o)
 	}
 
 	seen := must(w.Machines.Machines(w.ctx, ann, engine.MachineFilter{}, engine.Page{}))(t).Items
-	if err := w.Machines.WithActivity(w.ctx, ann, seen); err != nil {
+	if err := w.Fleet.WithActivity(w.ctx, ann, seen); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range seen {

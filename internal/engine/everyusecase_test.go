@@ -96,7 +96,7 @@ func openUseCases() map[string]string {
 		"Directory.UseSession": own, "Machines.SharedAddress": own, "Requests.Reviews": own, "Inbox.List": own, "Inbox.Unread": own, "Inbox.Read": own, "Roles.Able": own,
 		"Roles.EligibleRoles": own, "Roles.Permissions": own, "Roles.RunsServer": own, "Requests.RequestRefused": own,
 
-		"Directory.PrincipalsByID": seen, "Directory.Subscriptions": seen, "Machines.WithActivity": seen,
+		"Directory.PrincipalsByID": seen, "Directory.Subscriptions": seen, "Fleet.WithActivity": seen,
 		"Records.NotClosed": seen, "Requests.Grants": seen, "Requests.Requests": seen, "Roles.RecordedChanges": seen,
 		"Roles.RoleChanges": seen, "Reviews.AccessReviews": seen,
 

@@ -123,7 +123,7 @@ func TestWhoHadByACode(t *testing.T) {
 	activity := func() (lines []string) {
 		machines := must(w.Machines.Machines(w.ctx, w.admin, engine.MachineFilter{Open: w.clock.now()}, engine.Page{}))(
 			t).Items
-		if err := w.Machines.WithActivity(w.ctx, w.admin, machines); err != nil {
+		if err := w.Fleet.WithActivity(w.ctx, w.admin, machines); err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range machines {

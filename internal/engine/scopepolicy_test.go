@@ -63,7 +63,7 @@ func TestPoliciesOfScopesGuard(t *testing.T) {
 	m := must(w.Machines.Machine(w.ctx, w.admin, "web-2"))(t)
 	list := must(w.Machines.Machines(w.ctx, w.admin, engine.MachineFilter{Standing: access.Configured},
 		engine.Page{Limit: 10}))(t)
-	counts := must(w.Machines.MachineOverview(w.ctx, w.admin, engine.MachineFilter{}))(t).Counts
+	counts := must(w.Fleet.MachineOverview(w.ctx, w.admin, engine.MachineFilter{}))(t).Counts
 	if m.Standing != access.Configured || len(list.Items) != 2 || counts[access.Configured] != 2 {
 		t.Errorf("it is %s; %d are listed as configured, %d counted", m.Standing, len(list.Items),
 			counts[access.Configured])
@@ -459,5 +459,34 @@ func TestAMachineIsAddedWithLabelsByWhoMayWritePolicies(t *testing.T) {
 	wantCode(t, add(lea, "plc-2", map[string]string{"env": "dev"}), access.KindForbidden, "forbidden")
 	if err := add(w.admin, "plc-2", map[string]string{"env": "dev"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestADeletedMachineLeavesNoTraceInWhatGuardsOthers holds that nobody is remembered as having loosened a policy of a
+// scope by deleting a machine whose own policy was stricter.
+func TestADeletedMachineLeavesNoTraceInWhatGuardsOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.host("web-1")
+	w.host("web-2")
+	w.scopePolicy(machines.ScopePolicyInput{Name: "all", Rules: portsFor(3*time.Hour, 22)})
+	for _, name := range []string{"web-1", "web-2"} {
+		must(w.Machines.SetMachinePolicy(w.ctx, w.admin, name, portsFor(time.Hour, 22), nil))(t)
+	}
+	loosened := func() int {
+		return len(must(w.Machines.ScopePolicy(w.ctx, w.admin, "all"))(t).Policy.Rules.Loosened)
+	}
+	before := loosened()
+	if err := w.Machines.DeleteMachine(w.ctx, w.admin, "web-1"); err != nil {
+		t.Fatal(err)
+	}
+	if n := loosened() - before; n != 0 {
+		t.Errorf("the deletion of a machine is remembered %d times", n)
+	}
+	if err := w.Machines.DeleteMachinePolicy(w.ctx, w.admin, "web-2", nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := loosened() - before; n != 1 {
+		t.Errorf("the deletion of a stricter policy is remembered %d times", n)
 	}
 }

@@ -66,7 +66,7 @@ func TestDisablingAScopeOpensAndEndsNothing(t *testing.T) {
 	}
 	for standing, n := range map[access.Standing]int{access.Unsupported: 1, access.Configured: 0, access.NotConfigured: 0} {
 		list := must(w.Machines.Machines(w.ctx, w.admin, engine.MachineFilter{Standing: standing}, engine.Page{}))(t)
-		counts := must(w.Machines.MachineOverview(w.ctx, w.admin, engine.MachineFilter{}))(t).Counts
+		counts := must(w.Fleet.MachineOverview(w.ctx, w.admin, engine.MachineFilter{}))(t).Counts
 		if len(list.Items) != n || counts[standing] != n {
 			t.Errorf("%d are listed and %d counted as %s", len(list.Items), counts[standing], standing)
 		}

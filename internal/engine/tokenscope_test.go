@@ -26,7 +26,7 @@ func TestATokenForNoMachineCountsNone(t *testing.T) {
 		"elsewhere": "/providers/Microsoft.Management/managementGroups/x", "everywhere": "/", "unbounded": "",
 	} {
 		c := w.bounded(owner, name, engine.Bounds{Scope: scope})
-		o := must(w.Machines.MachineOverview(w.ctx, c, engine.MachineFilter{Search: "secret"}))(t)
+		o := must(w.Fleet.MachineOverview(w.ctx, c, engine.MachineFilter{Search: "secret"}))(t)
 		list := must(w.Machines.Machines(w.ctx, c, engine.MachineFilter{Search: "secret"}, engine.Page{Limit: 1}))(t)
 		if len(list.Items) != 0 || list.Next != "" {
 			t.Errorf("a token for %s lists %+v, and goes on at %q", name, list.Items, list.Next)

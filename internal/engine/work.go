@@ -24,7 +24,9 @@ type Work struct {
 	Alone    bool                                // it was looked, and nothing stands that new grants might cover
 	// nobody is told of what never opened: they were told of the act that ends it
 	Quiet bool
-	Lost  access.ResourceID // where the machine was that is deleted already
+	// the machine that is deleted with this: what guards it no longer is nothing that anybody gains by
+	Leaving access.MachineID
+	Lost    access.ResourceID // where the machine was that is deleted already
 
 	kernel  *Kernel
 	listens map[access.TenantID]bool // whether a tenant has a channel, as asked so far

@@ -121,6 +121,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.policyRoutes()
 	a.scopePolicyRoutes()
 	a.switchRoutes()
+	a.editRoutes()
 	a.requestRoutes()
 	a.approvalRoutes()
 	a.grantRoutes()

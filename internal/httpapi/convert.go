@@ -123,12 +123,16 @@ func policyOut(e access.MachinePolicy, names map[access.PrincipalID]string) api.
 		}
 	}
 	for _, r := range e.Ports {
-		out.Ports = append(out.Ports, api.PortRule{
-			Ports: r.Ports.String(), Protocol: string(r.Protocol), Sources: sourcesOut(r.Sources, r.Networks),
-			MaxSeconds: int64(r.Max / time.Second),
-		})
+		out.Ports = append(out.Ports, portRuleOut(r))
 	}
 	return out
+}
+
+func portRuleOut(r access.PortRule) api.PortRule {
+	return api.PortRule{
+		Ports: r.Ports.String(), Protocol: string(r.Protocol), Sources: sourcesOut(r.Sources, r.Networks),
+		MaxSeconds: int64(r.Max / time.Second),
+	}
 }
 
 func viewOut(p access.Policy, e access.MachinePolicy, machine string,

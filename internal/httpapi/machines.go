@@ -96,7 +96,7 @@ func (a *API) listMachines(ctx context.Context, in *listMachinesInput) (*answer[
 	f.Standing = access.Standing(in.Standing)
 	list, err := a.engine.Machines.Machines(ctx, in.caller, f, in.page())
 	if err == nil && in.Activity {
-		err = a.engine.Machines.WithActivity(ctx, in.caller, list.Items)
+		err = a.engine.Fleet.WithActivity(ctx, in.caller, list.Items)
 	}
 	return &answer[api.Page[api.Machine]]{page(list, machineOut)}, err
 }
@@ -111,7 +111,7 @@ func (a *API) machineOverview(ctx context.Context, in *machineOverviewInput) (*a
 	if err != nil {
 		return nil, err
 	}
-	o, err := a.engine.Machines.MachineOverview(ctx, in.caller, f)
+	o, err := a.engine.Fleet.MachineOverview(ctx, in.caller, f)
 	return &answer[api.MachineOverview]{api.MachineOverview{
 		Configured: o.Counts[access.Configured], NotConfigured: o.Counts[access.NotConfigured],
 		Unsupported: o.Counts[access.Unsupported],

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -234,10 +235,21 @@ func (p Policy) Of(machine MachineID) (MachinePolicy, bool) {
 	return MachinePolicy{}, false
 }
 
-// RecommendedPorts gives the management ports that are guarded when nobody names any: SSH, RDP and WinRM.
-func RecommendedPorts() []PortRule {
+// RecommendedPorts gives the management ports that are guarded when nobody names any, by the operating systems of the
+// machines: SSH of Linux, RDP and WinRM of Windows, and all of them where that of one is another, or not known.
+func RecommendedPorts(systems ...string) []PortRule {
+	ports := []uint16{22, 3389, 5985, 5986}
+	only := func(system string) bool {
+		return len(systems) > 0 && !slices.ContainsFunc(systems, func(s string) bool { return !strings.EqualFold(s, system) })
+	}
+	switch {
+	case only("linux"):
+		ports = ports[:1]
+	case only("windows"):
+		ports = ports[1:]
+	}
 	rules := make([]PortRule, 0, 4)
-	for _, port := range []uint16{22, 3389, 5985, 5986} {
+	for _, port := range ports {
 		rules = append(rules, PortRule{Ports: SinglePort(port), Protocol: TCP, Max: 3 * time.Hour})
 	}
 	return rules

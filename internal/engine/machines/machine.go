@@ -13,6 +13,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/records"
 )
 
 // MachineDetail is a machine and how it is guarded.
@@ -24,6 +25,15 @@ type MachineDetail struct {
 	Guards         []access.Policy  // what guards it, in the order in which it counts: see access.Guards
 	Disabled       access.Switch    // by which just-in-time access is disabled for it; the zero Switch: it is not
 	Activity       *MachineActivity // nil where it was not asked for, or the caller may not see it
+}
+
+// MachineActivity is what happened on a machine lately, and what is open on it.
+type MachineActivity struct {
+	Approved int    // requests of the last seven days that were approved
+	LastUser string // name; empty where nobody had it open yet
+	Live     []access.Grant
+	// NotClosed may be open though it is not live: see Kernel.NotClosed.
+	NotClosed []records.Access
 }
 
 // AddMachineInput is a machine that cannot run an agent.
@@ -223,6 +233,7 @@ func Leave(ctx context.Context, w *engine.Work, m access.Machine, by access.Acto
 		func(access.Grant) (string, bool) { return reason, true }); err != nil {
 		return err
 	}
+	w.Leaving = m.ID
 	if err := dropPolicyEntry(ctx, w, m, by); err != nil {
 		return err
 	}

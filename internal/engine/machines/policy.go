@@ -83,22 +83,40 @@ func (e *Service) SetMachinePolicy(ctx context.Context, c engine.Caller, machine
 	err = e.kernel.Change(ctx, c,
 		engine.Attempt{Action: rbac.PoliciesWrite, Details: map[string]string{"machine": machine}},
 		func(tx engine.Tx, may engine.Rights) error {
-			m, err := engine.FindMachine(ctx, tx, may, machine, rbac.PoliciesWrite)
-			if err != nil {
+			w := e.kernel.NewWork(tx, may.Now)
+			if d, err = e.SetPolicyIn(ctx, w, may, machine, entry, ifRevision); err != nil {
 				return err
 			}
-			w := e.kernel.NewWork(tx, may.Now)
-			w.Machines[m.ID] = m
-			d, err = e.setMachine(ctx, w, may, m, access.MachinePolicy{}, entry, ifRevision)
-			return err
+			return w.Finish(ctx)
 		})
 	return d, err
 }
 
+// SetPolicyIn is SetMachinePolicy as a part of a transaction, which the caller finishes.
+func (e *Service) SetPolicyIn(ctx context.Context, w *engine.Work, may engine.Rights, machine string,
+	entry access.MachinePolicy, ifRevision *int64,
+) (d engine.PolicyDetail, err error) {
+	m, err := toConfigure(ctx, w.Tx, may, machine)
+	if err != nil {
+		return d, err
+	}
+	w.Machines[m.ID] = m
+	return e.setMachine(ctx, w, may, m, access.MachinePolicy{}, entry, ifRevision)
+}
+
+// toConfigure finds a machine for whose policy the caller may write, and for which just-in-time access is not disabled.
+func toConfigure(ctx context.Context, r engine.Reader, may engine.Rights, ref string) (access.Machine, error) {
+	m, err := engine.FindMachine(ctx, r, may, ref, rbac.PoliciesWrite)
+	if err != nil {
+		return m, err
+	}
+	return m, (&NetworkNames{R: r, Tenant: m.Tenant}).mayConfigure(ctx, m)
+}
+
 // policyToEdit gives the policy that names a machine, with what it says of that one alone, or else the default one of
 // its resource group, without machines and perhaps still unsaved (revision 0).
-func policyToEdit(ctx context.Context, tx engine.Tx, m access.Machine, ifRevision *int64) (access.Policy, error) {
-	p, err := tx.GuardOf(ctx, m.ID)
+func policyToEdit(ctx context.Context, r engine.Reader, m access.Machine, ifRevision *int64) (access.Policy, error) {
+	p, err := r.GuardOf(ctx, m.ID)
 	if err != nil && !engine.IsKind(err, access.KindNotFound) {
 		return access.Policy{}, fmt.Errorf("read policy: %w", err)
 	}
@@ -110,7 +128,7 @@ func policyToEdit(ctx context.Context, tx engine.Tx, m access.Machine, ifRevisio
 		return p, nil
 	}
 	resource := access.PolicyResource(m.Subscription(), m.ResourceGroup(), m.Location, engine.DefaultPolicy)
-	p, err = tx.PolicyHead(ctx, resource)
+	p, err = r.PolicyHead(ctx, resource)
 	if engine.IsKind(err, access.KindNotFound) {
 		return access.Policy{
 			Resource: resource, Tenant: m.Tenant, Name: engine.DefaultPolicy,

@@ -59,6 +59,9 @@ func savePolicy(ctx context.Context, w *engine.Work, was, next access.Policy, by
 		if err != nil {
 			return next, err
 		}
+		if err := networks.mayConfigure(ctx, m); err != nil {
+			return next, err
+		}
 		old, _ := was.Of(entry.Machine)
 		if err := enterPolicy(ctx, w, &networks, m, old, entry, by, details); err != nil {
 			return next, err
@@ -89,9 +92,6 @@ func savePolicy(ctx context.Context, w *engine.Work, was, next access.Policy, by
 func enterPolicy(ctx context.Context, w *engine.Work, networks *NetworkNames, m access.Machine,
 	old, entry access.MachinePolicy, by access.Actor, details map[string]string,
 ) error {
-	if err := networks.mayConfigure(ctx, m); err != nil {
-		return err
-	}
 	if err := networks.check(ctx, entry); err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func applyPolicies(ctx context.Context, w *engine.Work, guards []access.Policy, 
 // than what was said of the machine alone, it remembers who let it.
 func unguard(ctx context.Context, w *engine.Work, was access.MachinePolicy, by access.Actor) error {
 	m, err := w.Machine(ctx, was.Machine)
-	if err != nil || m.ID == "" {
+	if err != nil || m.ID == "" || m.ID == w.Leaving {
 		return err
 	}
 	networks := NetworkNames{R: w.Tx, Tenant: m.Tenant, guards: engine.Guards{R: w.Tx}}

@@ -28,8 +28,10 @@ func (e *Service) Unname(ctx context.Context, tx engine.Tx, may engine.Rights, m
 	entry, _ := was.Of(m.ID)
 	w := e.kernel.NewWork(tx, may.Now)
 	w.Machines[m.ID] = m
-	_, err = e.setMachine(ctx, w, may, m, entry, without(entry), nil)
-	return err
+	if _, err = e.setMachine(ctx, w, may, m, entry, without(entry), nil); err != nil {
+		return err
+	}
+	return w.Finish(ctx)
 }
 
 // UnnameScope is Unname for a policy of a scope.
@@ -47,31 +49,37 @@ func (e *Service) UnnameScope(ctx context.Context, tx engine.Tx, may engine.Righ
 }
 
 // setMachine authorizes and saves what guards a machine. What is wrong with it, and was with before too, does not
-// matter.
+// matter. The caller finishes.
 func (e *Service) setMachine(ctx context.Context, w *engine.Work, may engine.Rights, m access.Machine,
 	before, entry access.MachinePolicy, ifRevision *int64,
-) (engine.PolicyDetail, error) {
-	if err := engine.FirstError(may.Require(rbac.PoliciesWrite, m.Resource),
-		may.Require(rbac.MachinesWrite, m.Resource)); err != nil {
-		return engine.PolicyDetail{}, err
-	}
-	entry.Machine = m.ID
-	entry, err := e.noWorse(ctx, w.Tx, may, m.Tenant, before, entry, askersOf(may, m))
+) (d engine.PolicyDetail, err error) {
+	was, entry, err := e.plan(ctx, w.Tx, may, m, before, entry, ifRevision)
 	if err != nil {
-		return engine.PolicyDetail{}, err
-	}
-	was, err := policyToEdit(ctx, w.Tx, m, ifRevision)
-	if err != nil {
-		return engine.PolicyDetail{}, err
-	}
-	if err := may.Require(rbac.PoliciesWrite, was.Resource); err != nil {
-		return engine.PolicyDetail{}, err
+		return d, err
 	}
 	next, err := saveEntry(ctx, w, was, entry, m, may.Actor(was.Tenant))
 	if err != nil {
-		return engine.PolicyDetail{}, err
+		return d, err
 	}
-	return engine.PolicyDetail{Policy: next, Entry: next.Machines[0], Machine: m}, w.Finish(ctx)
+	return engine.PolicyDetail{Policy: next, Entry: next.Machines[0], Machine: m}, nil
+}
+
+// plan is setMachine without saving: it returns the policy that is written over, and the entry as it is to be saved.
+func (e *Service) plan(ctx context.Context, r engine.Reader, may engine.Rights, m access.Machine,
+	before, entry access.MachinePolicy, ifRevision *int64,
+) (was access.Policy, next access.MachinePolicy, err error) {
+	if err := engine.FirstError(may.Require(rbac.PoliciesWrite, m.Resource),
+		may.Require(rbac.MachinesWrite, m.Resource)); err != nil {
+		return was, next, err
+	}
+	entry.Machine = m.ID
+	if next, err = e.noWorse(ctx, r, may, m.Tenant, before, entry, askersOf(may, m)); err != nil {
+		return was, next, err
+	}
+	if was, err = policyToEdit(ctx, r, m, ifRevision); err != nil {
+		return was, next, err
+	}
+	return was, next, may.Require(rbac.PoliciesWrite, was.Resource)
 }
 
 // setScope is setMachine for a policy of a scope, which is saved over was, the zero policy where it is new.

@@ -101,7 +101,7 @@ func New(c Config) (*Services, error) {
 	s.Notices = notices.New(kernel, c.SealSecret, c.TestChannel)
 	s.Alerts = alerts.New(kernel, s.Records, s.Notices)
 	s.Machines = machines.New(kernel, s.Directory, rules, c.Tickets)
-	s.Fleet = fleet.New(kernel)
+	s.Fleet = fleet.New(kernel, s.Machines)
 	s.Requests = requests.New(kernel, s.Machines, rules, c.Tickets, c.Quotas)
 	s.Roles = roles.New(kernel, s.Machines, s.Requests)
 	s.Reviews = reviews.New(kernel, s.Records, s.Directory, s.Machines, s.Roles)

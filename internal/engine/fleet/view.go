@@ -1,4 +1,4 @@
-package machines
+package fleet
 
 import (
 	"context"
@@ -10,17 +10,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
+	"github.com/postern-dev/postern/internal/engine/machines"
 	"github.com/postern-dev/postern/internal/engine/records"
 )
-
-// MachineActivity is what happened on a machine lately, and what is open on it.
-type MachineActivity struct {
-	Approved int    // requests of the last seven days that were approved
-	LastUser string // name; empty where nobody had it open yet
-	Live     []access.Grant
-	// NotClosed may be open though it is not live: see Kernel.NotClosed.
-	NotClosed []records.Access
-}
 
 const activitySpan = 7 * 24 * time.Hour
 
@@ -69,18 +61,18 @@ func groupsWithin(ctx context.Context, r engine.Reader, scopes []access.Resource
 
 // WithActivity adds to machines that the caller was given before what happened on them lately, where they may read both
 // the requests and the grants there.
-func (e *Service) WithActivity(ctx context.Context, c engine.Caller, machines []MachineDetail) error {
+func (e *Service) WithActivity(ctx context.Context, c engine.Caller, list []machines.MachineDetail) error {
 	return e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.GrantsRead},
 		func(r engine.Reader, may engine.Rights) error {
-			seen := map[access.MachineID]*MachineActivity{}
+			seen := map[access.MachineID]*machines.MachineActivity{}
 			var ids []access.MachineID
-			for i := range machines {
-				m := machines[i].Machine
+			for i := range list {
+				m := list[i].Machine
 				if !may.May(rbac.RequestsRead, m.Resource) || !may.May(rbac.GrantsRead, m.Resource) {
 					continue
 				}
-				machines[i].Activity = &MachineActivity{}
-				seen[m.ID] = machines[i].Activity
+				list[i].Activity = &machines.MachineActivity{}
+				seen[m.ID] = list[i].Activity
 				ids = append(ids, m.ID)
 			}
 			if len(ids) == 0 {

@@ -121,7 +121,7 @@ func rings() map[string]rule {
 		"deploy/systemd": {},
 		"internal/cli": {
 			own: []string{
-				"api", "internal/core/access", "internal/core/audit", "internal/agent",
+				"api", "internal/core/access", "internal/core/audit", "internal/core/review", "internal/agent",
 				"internal/server", "internal/demo", "internal/logging",
 			},
 			third: []string{"github.com/spf13/cobra", "go.yaml.in/yaml/v3", "golang.org/x/term", "golang.org/x/sys"},

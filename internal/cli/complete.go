@@ -75,6 +75,11 @@ func placeholders() map[string]namer {
 				}
 			}
 		},
+		"ACCESS-REVIEW": func(ctx context.Context, cl *api.Client, _ string) iter.Seq2[string, error] {
+			return eachName(cl.AccessReviews(ctx, ""), func(r api.AccessReview) string {
+				return r.Name + nameAndMeaning + r.State
+			})
+		},
 		"SCOPE-POLICY": func(ctx context.Context, cl *api.Client, _ string) iter.Seq2[string, error] {
 			return eachName(cl.ScopePolicies(ctx), func(p api.ScopePolicy) string {
 				return p.Name + nameAndMeaning + p.Reach

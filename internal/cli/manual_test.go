@@ -22,7 +22,7 @@ func TestManual(t *testing.T) {
 	t.Parallel()
 	var scripts []string
 	for _, page := range []string{
-		"networks.md", "roles.md", "sign-in.md", "approvals.md", "break-glass.md",
+		"networks.md", "roles.md", "sign-in.md", "approvals.md", "break-glass.md", "access-reviews.md",
 		"tenants.md", "applications.md",
 	} {
 		text, err := os.ReadFile(filepath.Join("..", "..", "docs", "operate", page))

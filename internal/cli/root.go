@@ -118,7 +118,7 @@ func (a *app) commands() []titled {
 		{"Request access", []*cobra.Command{
 			a.requestCommand(), a.grantCommand(), a.extendCommand(), a.moveCommand(), a.revokeCommand(),
 		}},
-		{"Decide", []*cobra.Command{a.approveCommand(), a.denyCommand(), a.reviewCommand()}},
+		{"Decide", []*cobra.Command{a.approveCommand(), a.denyCommand(), a.reviewCommand(), a.accessReviewCommand()}},
 		{"Guard machines", []*cobra.Command{
 			a.machineCommand(), a.policyCommand(), a.networkCommand(), a.breakGlassCommand(), a.insightCommand(),
 		}},

@@ -124,6 +124,7 @@ func (a *API) routes(mux *http.ServeMux) {
 	a.editRoutes()
 	a.requestRoutes()
 	a.approvalRoutes()
+	a.accessReviewRoutes(mux)
 	a.grantRoutes()
 	a.roleRoutes()
 	a.eligibilityRoutes()

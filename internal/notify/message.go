@@ -95,7 +95,8 @@ func table() map[engine.NotificationKind]texts {
 			Title: `{{.Title}}`, Lead: `{{.Detail}}`, Button: "See your account", Fields: []string{"Who", "By"},
 		},
 		engine.NotifyAccessReview: {
-			Title: `Access review {{lower .Outcome}}: {{.Title}}`, Lead: `{{.Detail}}`, Button: "See the review",
+			Title: `Access review {{lower .Outcome}}: {{.Title}}`, Button: "Open Postern",
+			Lead:   `{{.Detail}} On the command line: postern access-review show {{.Title}}`,
 			Fields: []string{"By"},
 		},
 		engine.NotifyTest: {
@@ -228,8 +229,6 @@ func linkOf(n engine.Notification, public *url.URL) string {
 		return public.JoinPath("alerts", url.PathEscape(n.Alert)).String()
 	case n.Lifecycle.Application != "":
 		return public.JoinPath("applications", url.PathEscape(n.Lifecycle.Application.Name())).String()
-	case n.Review != "":
-		return public.JoinPath("access-reviews", url.PathEscape(string(n.Review))).String()
 	case n.Kind == engine.NotifyAccount:
 		return public.JoinPath("account").String()
 	case n.Request != "":

@@ -110,6 +110,10 @@ func (b *border) machine(victim *api.Client, approver string) {
 	b.known["scopePolicy"] = must[api.ScopePolicy](b)(victim.SetScopePolicy(ctx, "all-"+mark, api.NewScopePolicy{
 		MachinePolicy: api.MachinePolicy{Ports: []api.PortRule{{Ports: "3389", MaxSeconds: 3600}}},
 	}, 0)).Name
+	b.known["accessReview"] = must[api.AccessReview](b)(victim.CreateAccessReview(ctx, api.NewAccessReview{
+		Name: "audit-" + mark, Reviewers: []string{approver}, Due: time.Now().Add(48 * time.Hour), Effect: "atEnd",
+		Undecided: "keep", Kinds: []string{"breakGlass"},
+	})).ID
 	ask := api.NewRequest{
 		ForSeconds: 3600, Items: []api.NewItem{{Machine: m.ID, Ports: "22"}},
 		Justification: "reason-" + mark,

@@ -473,6 +473,10 @@ func TestReviewersAreReminded(t *testing.T) {
 	if want := []string{"started", "due soon", "due soon", "due soon", "ended", "closed"}; err != nil || !slices.Equal(told, want) {
 		t.Errorf("it was told %q, %v; want %q", told, err, want)
 	}
+	box := must(k.Inbox.List(k.ctx, k.rita, true, engine.Page{}))(t).Items
+	if len(box) != len(told) || box[len(box)-1].Entry.Title != "q4: started" || box[0].About.Subject.Detail == "" {
+		t.Errorf("in the inbox of a reviewer are %+v", box)
+	}
 	if p := k.proven(); p.Reminders != 3 || !p.Complete() {
 		t.Errorf("proven are %d reminders", p.Reminders)
 	}

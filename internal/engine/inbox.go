@@ -23,8 +23,8 @@ type InboxEntry struct {
 	Actor     access.PrincipalID
 	By        string // the actor's name; empty where nobody did it, or nobody knows
 	CodeOf    string // as in Subject
-	Title     string // of NotifyAccount
-	Detail    string // of NotifyAccount
+	Title     string // of NotifyAccount and NotifyAccessReview
+	Detail    string // likewise
 }
 
 // Inbox is how far somebody has read what concerns them.

@@ -95,8 +95,9 @@ func table() map[engine.NotificationKind]texts {
 			Title: `{{.Title}}`, Lead: `{{.Detail}}`, Button: "See your account", Fields: []string{"Who", "By"},
 		},
 		engine.NotifyAccessReview: {
-			Title: `Access review {{lower .Outcome}}: {{.Title}}`, Button: "Open Postern",
-			Lead:   `{{.Detail}} On the command line: postern access-review show {{.Title}}`,
+			Title:  `Access review {{.Title}}{{with .Outcome}}: {{lower .}}{{end}}`,
+			Button: "Open Postern",
+			Lead:   `{{.Detail}} On the command line: postern access-review list`,
 			Fields: []string{"By"},
 		},
 		engine.NotifyTest: {

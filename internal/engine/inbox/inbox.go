@@ -107,8 +107,9 @@ type reading struct {
 // told gives what an entry is about; not shown where it is nothing that the caller is told, now.
 func (i reading) told(ctx context.Context, e engine.InboxEntry) (t Told, shown bool, err error) {
 	t = Told{Entry: e, Unread: e.Seq > i.read && e.Actor != i.may.Caller.Principal}
-	if e.Kind == engine.NotifyAccount {
-		t.Unread = e.Seq > i.read // whoever took the account over did it as its owner
+	if e.Kind == engine.NotifyAccount || e.Kind == engine.NotifyAccessReview {
+		// whoever took an account over did it as its owner
+		t.Unread = t.Unread || e.Kind == engine.NotifyAccount && e.Seq > i.read
 		t.About = engine.Notification{
 			ID: engine.NotificationID(e.ID), At: e.At, Kind: e.Kind,
 			Subject: engine.Subject{Who: i.may.Caller.Name, Title: e.Title, Detail: e.Detail, By: e.By},

@@ -208,7 +208,7 @@ func (e *Service) close(ctx context.Context, id review.ID) error {
 		if err := keep(ctx, tx, next, r.Revision); err != nil {
 			return err
 		}
-		if err := tell(ctx, w, next, "closed", access.System().Name, results(tally)); err != nil {
+		if err := tell(ctx, w, next, "closed", access.Actor{}, results(tally)); err != nil {
 			return err
 		}
 		return w.Finish(ctx)

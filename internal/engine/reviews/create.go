@@ -224,7 +224,7 @@ func (e *Service) write(ctx context.Context, c engine.Caller, a engine.Attempt, 
 		if err := keep(ctx, tx, next, made.Revision); err != nil {
 			return err
 		}
-		if err := tell(ctx, w, next, "started", c.Name, started(next)); err != nil {
+		if err := tell(ctx, w, next, "started", c.Actor(), started(next)); err != nil {
 			return err
 		}
 		return w.Finish(ctx)

@@ -76,7 +76,7 @@ func (e *Service) ChangeAccessReview(ctx context.Context, c engine.Caller, ref s
 			return r, err
 		}
 		w.Event(event)
-		return next, tell(ctx, w, next, "changed", may.Caller.Name, started(next))
+		return next, tell(ctx, w, next, "changed", may.Caller.Actor(), started(next))
 	})
 }
 
@@ -106,6 +106,6 @@ func (e *Service) CancelAccessReview(ctx context.Context, c engine.Caller, ref, 
 			return r, err
 		}
 		w.Event(event)
-		return next, tell(ctx, w, next, "canceled", may.Caller.Name, reason)
+		return next, tell(ctx, w, next, "canceled", may.Caller.Actor(), reason)
 	})
 }

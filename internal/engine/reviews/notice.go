@@ -11,18 +11,32 @@ import (
 	"github.com/postern-dev/postern/internal/engine"
 )
 
-// tell enqueues a notice to the reviewers and the owner of a review, where the tenant has a channel.
-func tell(ctx context.Context, w *engine.Work, r review.Review, outcome, by, detail string) error {
+// tell writes to the inboxes of the reviewers and the owner of a review, and enqueues a notice to them where the tenant
+// has a channel.
+func tell(ctx context.Context, w *engine.Work, r review.Review, outcome string, by access.Actor, detail string) error {
+	to := append(slices.Clone(r.Reviewers), r.Owner)
+	slices.Sort(to)
+	to = slices.Compact(to)
+	entry := engine.InboxEntry{
+		ID: engine.NewID(), At: w.Now, Kind: engine.NotifyAccessReview, Actor: by.ID, By: by.Name,
+		Title: r.Name + ": " + outcome, Detail: detail,
+	}
+	entries := make([]engine.InboxEntry, len(to))
+	for i, id := range to {
+		entries[i] = entry
+		entries[i].Addressee = id
+	}
+	if err := w.Tx.Tell(ctx, entries...); err != nil {
+		return fmt.Errorf("write inboxes: %w", err)
+	}
 	heard, err := w.Hears(ctx, r.Tenant)
 	if err != nil || !heard {
 		return err
 	}
-	to := append(slices.Clone(r.Reviewers), r.Owner)
-	slices.Sort(to)
 	err = w.Tx.Enqueue(ctx, engine.Notification{
 		ID: engine.NotificationID(engine.NewID()), At: w.Now, Kind: engine.NotifyAccessReview, Tenant: r.Tenant,
-		Review: r.ID, Recipients: slices.Compact(to),
-		Subject: engine.Subject{Title: r.Name, Outcome: outcome, By: by, Detail: detail},
+		Review: r.ID, Recipients: to,
+		Subject: engine.Subject{Title: r.Name, Outcome: outcome, By: by.Name, Detail: detail},
 	})
 	if err != nil {
 		return fmt.Errorf("enqueue notification: %w", err)

@@ -106,7 +106,7 @@ func (e *Service) move(ctx context.Context, id review.ID) error {
 		if err := keep(ctx, tx, next, was.Revision); err != nil {
 			return err
 		}
-		if err := tell(ctx, w, next, outcome, "", detail); err != nil {
+		if err := tell(ctx, w, next, outcome, access.Actor{}, detail); err != nil {
 			return err
 		}
 		return w.Finish(ctx)

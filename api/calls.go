@@ -90,16 +90,17 @@ type MachineQuery struct {
 	Scope    string // a resource id
 	Prefix   string // of the name
 
-	Search string // in the name or in an address
+	Search string // words in the name or in an address, or of labels: env=prod, env!=prod, env=
 	Group  string // name of a resource group
 	Labels string // such as env=prod,role=web: machines that have them all
 	State  string // open or trouble
+	Sort   string // name, group, lastAccess or createdAt; a minus before it turns the order round
 }
 
-// Machines lists machines by name.
+// Machines lists machines, by name where nothing else is said.
 func (c *Client) Machines(ctx context.Context, q MachineQuery) iter.Seq2[Machine, error] {
 	return pages[Machine](ctx, c, "/machines", query("standing", q.Standing, "scope", q.Scope, "prefix", q.Prefix,
-		"search", q.Search, "group", q.Group, "labels", q.Labels, "state", q.State))
+		"search", q.Search, "group", q.Group, "labels", q.Labels, "state", q.State, "sort", q.Sort))
 }
 
 // Machine gives one machine by name, id or resource id.

@@ -120,8 +120,17 @@ type Machine struct {
 	CreatedAt  time.Time         `json:"createdAt"`
 	LastAccess *time.Time        `json:"lastAccess,omitempty"`
 
-	Group    string           `json:"group" doc:"Name of its resource group."`
+	Group        string        `json:"group" doc:"Name of its resource group."`
+	Subscription string        `json:"subscription,omitempty" doc:"Name of its subscription."`
+	Ports        []GuardedPort `json:"ports,omitempty" doc:"What is guarded on it, for whoever may read policies or ask for access there."`
+
 	Activity *MachineActivity `json:"activity,omitempty" doc:"Where it was asked for, and the caller may read requests and grants on the machine."`
+}
+
+// GuardedPort is a port, or a range of ports, that a policy guards.
+type GuardedPort struct {
+	Ports    string `json:"ports"`
+	Protocol string `json:"protocol" enum:"tcp,udp,any"`
 }
 
 // MachineActivity is what happened on a machine lately, and what is open on it.
@@ -440,6 +449,11 @@ type Event struct {
 	Machine string            `json:"machine,omitempty" doc:"Id of the machine."`
 	Agent   string            `json:"agent,omitempty"`
 	Details map[string]string `json:"details,omitempty"`
+
+	Summary       string `json:"summary" doc:"What happened, in one sentence."`
+	MachineName   string `json:"machineName,omitempty"`
+	Subscription  string `json:"subscription,omitempty" doc:"Name of the subscription that it happened in."`
+	ResourceGroup string `json:"resourceGroup,omitempty"`
 }
 
 // Checkpoint is a signed statement of the activity log's size and root.

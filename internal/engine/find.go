@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/google/uuid"
 
@@ -195,6 +196,7 @@ func (f *MachineFilter) Narrow(ctx context.Context, r Reader, may Rights,
 	if f.Labels, err = ParseSelector(f.Selector, "labels"); err != nil {
 		return nil, err
 	}
+	f.readSearch()
 	if f.Group != "" {
 		group, err := FindGroup(ctx, r, may, f.Group)
 		if err != nil {
@@ -374,6 +376,22 @@ func ParseSelector(text, field string) (map[string]string, error) {
 		labels[name] = value
 	}
 	return labels, nil
+}
+
+// readSearch takes the words that speak of labels out of what is searched for: env=prod, env!=prod, and env= for
+// whatever value. Commas part words as spaces do, so that a selector can be searched for.
+func (f *MachineFilter) readSearch() {
+	var words []string
+	for _, word := range strings.FieldsFunc(f.Search, func(r rune) bool { return unicode.IsSpace(r) || r == ',' }) {
+		name, value, ok := strings.Cut(word, "=")
+		not := strings.HasSuffix(name, "!")
+		if name = strings.TrimSuffix(name, "!"); !ok || name == "" {
+			words = append(words, word)
+			continue
+		}
+		f.Tests = append(f.Tests, LabelTest{Name: name, Value: value, Any: value == "", Not: not})
+	}
+	f.Search = strings.Join(words, " ")
 }
 
 // Touches tells whether id lies within one of the scopes, or one of them within id.

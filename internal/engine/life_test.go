@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/engine/machines"
@@ -334,6 +335,63 @@ func TestMachinesByLabelAndGroup(t *testing.T) {
 	}
 	_, err = w.Requests.Submit(w.ctx, ann, requests.SubmitInput{Items: items})
 	wantCode(t, err, access.KindInvalid, "tooManyItems")
+}
+
+// TestSearchOfMachines proves that one text finds machines by words of their names and by labels, in lists and counts
+// alike, and that what is guarded is told to nobody who may neither ask there nor read policies.
+func TestSearchOfMachines(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	gate := w.enrol("gate", access.ModeGateway)
+	for i := range 4 {
+		must(w.Machines.AddMachine(w.ctx, w.admin, machines.AddMachineInput{
+			Name: fmt.Sprintf("db-%d", i), Gateway: gate.Agent.Name,
+			Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})},
+			Labels:    map[string]string{"role": "db", "env": []string{"prod", "test"}[i%2]},
+		}))(t)
+	}
+	w.guard("db-1")
+	for search, want := range map[string]string{
+		"db":                  "db-0 db-1 db-2 db-3",
+		"env=prod":            "db-0 db-2",
+		"env=prod b-2":        "db-2",
+		"db env!=prod":        "db-1 db-3",
+		"env=prod,role=db":    "db-0 db-2",
+		"role= 192.0.2.13":    "db-3",
+		"env=production":      "",
+		"owner=":              "",
+		"owner!= env=test -1": "db-1",
+		"-2,db":               "db-2",
+	} {
+		f := engine.MachineFilter{Search: search}
+		var names []string
+		for _, d := range must(w.Machines.Machines(w.ctx, w.admin, f, engine.Page{}))(t).Items {
+			names = append(names, d.Machine.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%q finds %q, not %q", search, got, want)
+		}
+		counted := 0
+		for _, n := range must(w.Fleet.MachineOverview(w.ctx, w.admin, f))(t).Counts {
+			counted += n
+		}
+		if counted != len(names) {
+			t.Errorf("%q counts %d of %d", search, counted, len(names))
+		}
+	}
+	guarded := func(c engine.Caller) engine.Listed[machines.MachineDetail] {
+		return must(w.Machines.Machines(w.ctx, c, engine.MachineFilter{NamePrefix: "db-1"}, engine.Page{}))(t)
+	}
+	if d := guarded(w.user("ann", "JIT Access Requester")).Items[0]; len(d.Ports) == 0 || d.Subscription != "default" {
+		t.Errorf("whoever may ask sees %+v in %q", d.Ports, d.Subscription)
+	}
+	must(w.Roles.PutRole(w.ctx, w.admin, roles.RoleInput{
+		Name: "Looker", AssignableScopes: []access.ResourceID{access.Root},
+		Permissions: []rbac.Permission{{Actions: []string{rbac.MachinesRead}}},
+	}))(t)
+	if d := guarded(w.user("leo", "Looker")).Items[0]; len(d.Ports) != 0 {
+		t.Errorf("whoever may only look sees %+v", d.Ports)
+	}
 }
 
 // TestLabelMachine proves that labels can be given to a machine that an agent guards, and change what a selector picks.

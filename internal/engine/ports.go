@@ -123,7 +123,7 @@ type Reader interface {
 	MachineByResource(ctx context.Context, id access.ResourceID) (access.Machine, error)
 	// at most 1,000, without regard to case
 	MachinesByName(ctx context.Context, tenant access.TenantID, name string) ([]access.Machine, error)
-	Machines(ctx context.Context, f MachineFilter, p Page) (Listed[access.Machine], error) // by name
+	Machines(ctx context.Context, f MachineFilter, p Page) (Listed[access.Machine], error)
 
 	Policy(ctx context.Context, id access.PolicyID) (access.Policy, error)
 	PolicyByResource(ctx context.Context, id access.ResourceID) (access.Policy, error)
@@ -289,18 +289,40 @@ type MachineFilter struct {
 	Scope      access.ResourceID
 	Standing   access.Standing
 	NamePrefix string
-	Search     string              // only those whose name or one of whose addresses holds it
+	Search     string              // only those of which each of its words is in the name or in one of the addresses
 	Labels     map[string]string   // only those that have them all
 	Open       time.Time           // only those on which something is open then, about to be, or not seen closed
 	Trouble    time.Time           // only those whose agent says that it has a problem, or was not heard of since then
 	Scopes     []access.ResourceID // only those within one of them
 	Agent      access.AgentID      // only those that it guards
 	Address    netip.Addr          // only those that have it
+	Tests      []LabelTest         // only those that pass them all
+
+	Order     MachineOrder
+	Backwards bool // the last of the order comes first
 
 	// The engine's own, which the store does not look at.
 	Group    string // name or id of a resource group, which becomes the Scope
 	Selector string // labels, such as env=prod,role=web, which become the Labels
 }
+
+// LabelTest says which labels a machine must have, or must not have.
+type LabelTest struct {
+	Name, Value string
+	Any         bool // whatever the value
+	Not         bool // the label must not be there, or have another value
+}
+
+// MachineOrder is what a list of machines is in the order of.
+type MachineOrder string
+
+// The orders of a list of machines; what is alike follows by name or id.
+const (
+	ByName       MachineOrder = ""
+	ByPlace      MachineOrder = "group" // the subscription, the resource group in it, the name
+	ByLastAccess MachineOrder = "lastAccess"
+	ByAge        MachineOrder = "createdAt"
+)
 
 // PolicyFilter narrows a list of policies; zero fields do not narrow.
 type PolicyFilter struct {

@@ -100,6 +100,19 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 		t.Errorf("cancelling a foreign request: %v, want not found", err)
 	}
 	page := engine.Page{Limit: 100}
+	// An attempt at a scope of another tenant is on the stranger's own log, which must not name what lies there.
+	attempt := access.Event{
+		At: w.clock.now(), Kind: access.AccessRefused, Outcome: access.Refused, Actor: access.Actor{Name: "x"},
+		Tenant: stranger.Tenant, Machine: host.Machine.ID, Scope: access.SubscriptionScope(host.Machine.Subscription()),
+	}
+	if err := w.store.Update(w.ctx, func(tx engine.Tx) error { return tx.Append(w.ctx, attempt) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range must(w.Records.Log(w.ctx, stranger, engine.EventFilter{Kind: access.AccessRefused}, page))(t).Items {
+		if d.Event.Machine != "" && (d.Machine != "" || d.Subscription != string(host.Machine.Subscription())) {
+			t.Errorf("the stranger's log names %q in %q", d.Machine, d.Subscription)
+		}
+	}
 	hosts := must(w.Machines.Machines(w.ctx, stranger, engine.MachineFilter{}, page))(t)
 	seen := must(w.Requests.Requests(w.ctx, stranger, engine.RequestFilter{}, page))(t)
 	grants := must(w.Requests.Grants(w.ctx, stranger, engine.GrantFilter{}, page))(t)

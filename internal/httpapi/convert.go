@@ -10,6 +10,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/records"
 	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
@@ -80,6 +81,10 @@ func machineOut(d machines.MachineDetail) api.Machine {
 		ID: string(m.ID), Resource: string(m.Resource), Name: m.Name, Location: m.Location, OS: m.OS, Labels: m.Labels,
 		Addresses: texts(m.Addresses), Standing: string(d.Standing), Reason: d.StandingReason,
 		CreatedAt: m.CreatedAt.UTC(), LastAccess: instant(m.LastAccess), Group: m.ResourceGroup(),
+		Subscription: d.Subscription,
+	}
+	for _, r := range d.Ports {
+		out.Ports = append(out.Ports, api.GuardedPort{Ports: r.Ports.String(), Protocol: string(r.Protocol)})
 	}
 	out.DisabledBy = string(d.Disabled.Scope)
 	if len(d.Guards) > 0 {
@@ -232,8 +237,10 @@ func assignmentOut(d engine.AssignmentDetail) api.RoleAssignment {
 	}
 }
 
-func eventOut(e access.Event) api.Event {
+func eventOut(d records.EventDetail) api.Event {
+	e := d.Event
 	return api.Event{
+		Summary: d.Summary, MachineName: d.Machine, Subscription: d.Subscription, ResourceGroup: d.ResourceGroup,
 		Seq: e.Seq, At: e.At.UTC(), Kind: string(e.Kind), Outcome: string(e.Outcome), Actor: e.Actor.Name,
 		ActorID: string(e.Actor.ID),
 		Address: addressText(e.Actor.Address), Via: e.Actor.Via, Scope: string(e.Scope), Action: e.Action,

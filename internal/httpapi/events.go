@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -24,6 +26,10 @@ func (a *API) eventRoutes(mux *http.ServeMux) {
 		method: http.MethodGet, path: "/events", id: "listEvents", tag: tag, entry: people,
 		summary: "List the activity log, the newest first",
 	}, a.listEvents)
+	register(a, operation{
+		method: http.MethodGet, path: "/events.csv", id: "exportEvents", tag: tag, entry: people, media: csvType,
+		summary: "Download every record that a filter finds as CSV, with names",
+	}, a.exportEvents)
 	register(a, operation{
 		method: http.MethodGet, path: "/events/{seq}", id: "getEvent", tag: tag, entry: people,
 		summary: "Get one record",
@@ -63,10 +69,8 @@ func (a *API) eventRoutes(mux *http.ServeMux) {
 	})
 }
 
-type listEventsInput struct {
-	calling
-	Paging
-
+// EventQuery is the part of an input that narrows the activity log.
+type EventQuery struct {
 	Since   time.Time `query:"since" doc:"Only records from then on."`
 	Before  time.Time `query:"before" doc:"Only records before then."`
 	Kind    string    `query:"kind" maxLength:"64" doc:"Only records of this kind, such as request.refused."`
@@ -76,20 +80,96 @@ type listEventsInput struct {
 	Outcome string    `query:"outcome" enum:"succeeded,refused,failed"`
 }
 
+type listEventsInput struct {
+	calling
+	Paging
+	EventQuery
+}
+
 func (a *API) listEvents(ctx context.Context, in *listEventsInput) (*answer[api.Page[api.Event]], error) {
-	f := engine.EventFilter{
-		Since: in.Since, Before: in.Before, Kind: access.EventKind(in.Kind), Request: access.RequestID(in.Request),
-		Outcome: access.Outcome(in.Outcome),
-	}
-	var err error
-	if f.Actor, err = a.principalID(ctx, in.caller, in.Actor); err != nil {
+	f, err := a.eventFilter(ctx, in.caller, in.EventQuery)
+	if err != nil {
 		return nil, err
 	}
-	if f.Machine, err = a.machineID(ctx, in.caller, in.Machine); err != nil {
-		return nil, err
-	}
-	list, err := a.engine.Records.Events(ctx, in.caller, f, in.page())
+	list, err := a.engine.Records.Log(ctx, in.caller, f, in.page())
 	return &answer[api.Page[api.Event]]{page(list, eventOut)}, err
+}
+
+func (a *API) eventFilter(ctx context.Context, c engine.Caller, q EventQuery) (f engine.EventFilter, err error) {
+	f = engine.EventFilter{
+		Since: q.Since, Before: q.Before, Kind: access.EventKind(q.Kind), Request: access.RequestID(q.Request),
+		Outcome: access.Outcome(q.Outcome),
+	}
+	if f.Actor, err = a.principalID(ctx, c, q.Actor); err != nil {
+		return f, err
+	}
+	f.Machine, err = a.machineID(ctx, c, q.Machine)
+	return f, err
+}
+
+type exportEventsInput struct {
+	calling
+	EventQuery
+}
+
+func (a *API) exportEvents(ctx context.Context, in *exportEventsInput) (*huma.StreamResponse, error) {
+	f, err := a.eventFilter(ctx, in.caller, in.EventQuery)
+	if err != nil {
+		return nil, err
+	}
+	return csvOf(ctx, a, "postern-activity.csv", eventCSV(),
+		func(ctx context.Context, p engine.Page) (engine.Listed[records.EventDetail], error) {
+			return a.engine.Records.Log(ctx, in.caller, f, p)
+		})
+}
+
+// eventCSV are the columns of the activity log as a table: names first, ids behind them, and what else an event says
+// as one JSON object, which can be read back without doubt.
+func eventCSV() []csvColumn[records.EventDetail] {
+	type detail = records.EventDetail
+	said := func(names ...string) func(detail) string {
+		return func(d detail) string {
+			for _, name := range names {
+				if text := d.Event.Details[name]; text != "" {
+					return text
+				}
+			}
+			return ""
+		}
+	}
+	return []csvColumn[detail]{
+		{"seq", func(d detail) string { return strconv.FormatInt(d.Event.Seq, 10) }},
+		{"at", func(d detail) string { return tableInstant(d.Event.At) }},
+		{"subscription", func(d detail) string { return d.Subscription }},
+		{"resourceGroup", func(d detail) string { return d.ResourceGroup }},
+		{"kind", func(d detail) string { return string(d.Event.Kind) }},
+		{"outcome", func(d detail) string { return string(d.Event.Outcome) }},
+		{"summary", func(d detail) string { return d.Summary }},
+		{"who", func(d detail) string { return d.Event.Actor.Name }},
+		{"forWhom", said("principal", "requester", "person")},
+		{"machine", func(d detail) string { return d.Machine }},
+		{"ports", said("ports")},
+		{"source", said("sources", "source")},
+		{"reason", said("justification", "comment", "reason", "message")},
+		{"address", func(d detail) string { return addressText(d.Event.Actor.Address) }},
+		{"via", func(d detail) string { return d.Event.Actor.Via }},
+		{"action", func(d detail) string { return d.Event.Action }},
+		{"request", func(d detail) string { return string(d.Event.Request) }},
+		{"grant", func(d detail) string { return string(d.Event.Grant) }},
+		{"scope", func(d detail) string { return string(d.Event.Scope) }},
+		{"details", func(d detail) string {
+			if len(d.Event.Details) == 0 {
+				return ""
+			}
+			var text strings.Builder
+			e := json.NewEncoder(&text)
+			e.SetEscapeHTML(false)
+			if e.Encode(d.Event.Details) != nil { // texts can always be encoded
+				return ""
+			}
+			return strings.TrimSpace(text.String())
+		}},
+	}
 }
 
 type eventInput struct {
@@ -99,7 +179,7 @@ type eventInput struct {
 }
 
 func (a *API) getEvent(ctx context.Context, in *eventInput) (*answer[api.Event], error) {
-	e, err := a.engine.Records.Event(ctx, in.caller, in.Seq)
+	e, err := a.engine.Records.LogEvent(ctx, in.caller, in.Seq)
 	return &answer[api.Event]{eventOut(e)}, err
 }
 

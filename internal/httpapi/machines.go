@@ -4,7 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
@@ -16,8 +21,12 @@ func (a *API) machineRoutes() {
 	const tag = "Machines"
 	register(a, operation{
 		method: http.MethodGet, path: "/machines", id: "listMachines", tag: tag, entry: people,
-		summary: "List machines by name",
+		summary: "List machines",
 	}, a.listMachines)
+	register(a, operation{
+		method: http.MethodGet, path: "/machines.csv", id: "exportMachines", tag: tag, entry: people, media: csvType,
+		summary: "Download every machine that a filter finds as CSV",
+	}, a.exportMachines)
 	register(a, operation{
 		method: http.MethodPost, path: "/machines", id: "addMachine", tag: tag, status: http.StatusCreated,
 		entry:   people,
@@ -54,7 +63,7 @@ func (a *API) machineRoutes() {
 type MachineQuery struct {
 	Scope  string `query:"scope" maxLength:"2048" doc:"A resource id: only machines within it."`
 	Prefix string `query:"prefix" maxLength:"64" doc:"Only machines whose names begin so."`
-	Search string `query:"search" maxLength:"256" doc:"Only machines whose name or one of whose addresses holds it."`
+	Search string `query:"search" maxLength:"256" doc:"Words, each of which must be in the name or in one of the addresses; env=prod, env!=prod and env= speak of labels."`
 	Group  string `query:"group" maxLength:"256" doc:"Name of a resource group: only machines of it."`
 	Labels string `query:"labels" maxLength:"1024" doc:"Labels, such as env=prod,role=web: only machines that have them all."`
 	State  string `query:"state" enum:"open,trouble" doc:"Only machines on which something is open or was not seen closed, or whose agent has a problem or is not heard of."`
@@ -79,13 +88,30 @@ func (f MachineQuery) filter(now time.Time) (engine.MachineFilter, error) {
 	return out, wrong.err()
 }
 
-type listMachinesInput struct {
-	calling
-	Paging
+// MachineList is the part of an input that says which machines a list has, in which order.
+type MachineList struct {
 	MachineQuery
 
 	Standing string `query:"standing" enum:"configured,notConfigured,unsupported" doc:"Only machines that stand so."`
-	Activity bool   `query:"activity" doc:"Say what happened on each machine lately, and what is open."`
+	Sort     string `query:"sort" enum:"name,-name,group,-group,lastAccess,-lastAccess,createdAt,-createdAt" default:"name" doc:"By what the list is in order; a minus turns it round."`
+}
+
+func (f MachineList) filter(now time.Time) (engine.MachineFilter, error) {
+	out, err := f.MachineQuery.filter(now)
+	by, backwards := strings.CutPrefix(f.Sort, "-")
+	if by != "name" {
+		out.Order = engine.MachineOrder(by)
+	}
+	out.Standing, out.Backwards = access.Standing(f.Standing), backwards
+	return out, err
+}
+
+type listMachinesInput struct {
+	calling
+	Paging
+	MachineList
+
+	Activity bool `query:"activity" doc:"Say what happened on each machine lately, and what is open."`
 }
 
 func (a *API) listMachines(ctx context.Context, in *listMachinesInput) (*answer[api.Page[api.Machine]], error) {
@@ -93,12 +119,89 @@ func (a *API) listMachines(ctx context.Context, in *listMachinesInput) (*answer[
 	if err != nil {
 		return nil, err
 	}
-	f.Standing = access.Standing(in.Standing)
 	list, err := a.engine.Machines.Machines(ctx, in.caller, f, in.page())
 	if err == nil && in.Activity {
 		err = a.engine.Fleet.WithActivity(ctx, in.caller, list.Items)
 	}
 	return &answer[api.Page[api.Machine]]{page(list, machineOut)}, err
+}
+
+type exportMachinesInput struct {
+	calling
+	MachineList
+}
+
+func (a *API) exportMachines(ctx context.Context, in *exportMachinesInput) (*huma.StreamResponse, error) {
+	f, err := in.filter(a.now())
+	if err != nil {
+		return nil, err
+	}
+	return csvOf(ctx, a, "postern-machines.csv", machineCSV(),
+		func(ctx context.Context, p engine.Page) (engine.Listed[machines.MachineDetail], error) {
+			list, err := a.engine.Machines.Machines(ctx, in.caller, f, p)
+			if err == nil {
+				err = a.engine.Fleet.WithActivity(ctx, in.caller, list.Items)
+			}
+			return list, err
+		})
+}
+
+// machineCSV are the columns of a table of machines.
+func machineCSV() []csvColumn[machines.MachineDetail] {
+	type detail = machines.MachineDetail
+	agent := func(cell func(access.Agent) string) func(detail) string {
+		return func(d detail) string {
+			if d.Agent == nil {
+				return ""
+			}
+			return cell(*d.Agent)
+		}
+	}
+	activity := func(cell func(machines.MachineActivity) string) func(detail) string {
+		return func(d detail) string {
+			if d.Activity == nil {
+				return ""
+			}
+			return cell(*d.Activity)
+		}
+	}
+	return []csvColumn[detail]{
+		{"machine", func(d detail) string { return d.Machine.Name }},
+		{"subscription", func(d detail) string { return d.Subscription }},
+		{"resourceGroup", func(d detail) string { return d.Machine.ResourceGroup() }},
+		{"standing", func(d detail) string { return string(d.Standing) }},
+		{"reason", func(d detail) string { return d.StandingReason }},
+		{"addresses", func(d detail) string { return strings.Join(texts(d.Machine.Addresses), " ") }},
+		{"ports", func(d detail) string { return portsText(d.Ports) }},
+		{"os", func(d detail) string { return d.Machine.OS }},
+		{"location", func(d detail) string { return d.Machine.Location }},
+		{"labels", func(d detail) string { return access.LabelText(d.Machine.Labels) }},
+		{"guardedBy", agent(func(g access.Agent) string { return string(g.Mode) })},
+		{"agent", agent(func(g access.Agent) string { return g.Name })},
+		{"agentProblem", agent(func(g access.Agent) string { return g.Problem })},
+		{"agentSeen", agent(func(g access.Agent) string { return tableInstant(g.LastSeenAt) })},
+		{"openFor", activity(func(m machines.MachineActivity) string {
+			var names []string
+			for _, g := range m.Live {
+				if !slices.Contains(names, g.PrincipalName) {
+					names = append(names, g.PrincipalName)
+				}
+			}
+			return strings.Join(names, " ")
+		})},
+		{"approvedIn7Days", activity(func(m machines.MachineActivity) string { return strconv.Itoa(m.Approved) })},
+		{"lastAccess", func(d detail) string { return tableInstant(d.Machine.LastAccess) }},
+		{"lastUser", activity(func(m machines.MachineActivity) string { return m.LastUser })},
+		{"resource", func(d detail) string { return string(d.Machine.Resource) }},
+	}
+}
+
+func portsText(rules []access.PortRule) string {
+	ports := make([]string, 0, len(rules))
+	for _, r := range rules {
+		ports = append(ports, r.Ports.String()+"/"+string(r.Protocol))
+	}
+	return strings.Join(ports, " ")
 }
 
 type machineOverviewInput struct {

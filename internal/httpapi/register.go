@@ -40,7 +40,8 @@ type operation struct {
 	tag          string
 	status       int // of success; 0 means 200, or 204 without a body
 	entry        entry
-	maxBody      int64 // 0 means maxBody
+	maxBody      int64  // 0 means maxBody
+	media        string // of an answer that is not JSON, and is written as it comes
 }
 
 // humaContext lets call embed a huma.Context, whose own name would hide its method Context.
@@ -113,6 +114,12 @@ func register[I, O any](a *API, op operation, handle func(context.Context, *I) (
 		Security:    security(op.entry),
 		Responses:   map[string]*huma.Response{"default": a.problemResponse()},
 		Middlewares: huma.Middlewares{a.enter(op.entry, limit)},
+	}
+	if op.media != "" {
+		described.Responses["200"] = &huma.Response{
+			Description: "OK",
+			Content:     map[string]*huma.MediaType{op.media: {Schema: &huma.Schema{Type: huma.TypeString}}},
+		}
 	}
 	huma.Register(a.huma, described, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)

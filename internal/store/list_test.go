@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,6 +145,60 @@ func TestRequestAndGrantLists(t *testing.T) {
 	})
 }
 
+// TestOrdersOfMachines holds each order, read in small pages, to a sort of all machines; some are alike in what they
+// are ordered by.
+func TestOrdersOfMachines(t *testing.T) {
+	t.Parallel()
+	for name, dsn := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, dsn(t))
+			all := []access.Machine{}
+			f.update(t, func(ctx context.Context, tx engine.Tx) error {
+				for i, name := range []string{"b", "A", "c-1", "B-2", "zz", "10", "9"} {
+					m := machine(access.MachineID(fmt.Sprint("m", i)), name, "")
+					m.Resource = access.MachineResource(subID, []string{"Default", "default-2"}[i%2], name)
+					m.CreatedAt = day().Add(time.Duration(i%3) * time.Minute)
+					if i%4 > 0 {
+						m.LastAccess = day().Add(time.Duration(i%4) * time.Hour)
+					}
+					all = append(all, m)
+					if err := tx.SaveMachine(ctx, m, 0); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			byID := func(m access.Machine) string { return string(m.ID) }
+			f.view(t, func(ctx context.Context, r engine.Reader) error {
+				mine := engine.MachineFilter{NamePrefix: ""}
+				for order, key := range map[engine.MachineOrder]func(access.Machine) string{
+					engine.ByName:       func(m access.Machine) string { return strings.ToLower(m.Name) },
+					engine.ByPlace:      func(m access.Machine) string { return m.Resource.Fold() },
+					engine.ByLastAccess: func(m access.Machine) string { return fmt.Sprintf("%020d", max(m.LastAccess.Unix(), 0)) },
+					engine.ByAge:        func(m access.Machine) string { return m.CreatedAt.Format(time.RFC3339) },
+				} {
+					want := slices.SortedFunc(slices.Values(all), func(a, b access.Machine) int {
+						return cmp.Or(cmp.Compare(key(a), key(b)), cmp.Compare(a.ID, b.ID))
+					})
+					for _, backwards := range []bool{false, true} {
+						mine.Order, mine.Backwards = order, backwards
+						got := pages(t, 2, func(p engine.Page) (engine.Listed[access.Machine], error) {
+							return r.Machines(ctx, mine, p)
+						})
+						got = slices.DeleteFunc(got, func(m access.Machine) bool { return m.Name == "web-1" }) // the fixture's
+						same(t, fmt.Sprintf("%q %v", order, backwards), ids(want, byID), ids(got, byID))
+						slices.Reverse(want)
+					}
+				}
+				_, err := r.Machines(ctx, engine.MachineFilter{Order: "odd"}, engine.Page{Limit: 1})
+				wantKind(t, "order", err, access.KindInvalid, "")
+				return nil
+			})
+		})
+	}
+}
+
 func TestNamedLists(t *testing.T) {
 	t.Parallel()
 	for name, dsn := range engines() {
@@ -231,6 +286,27 @@ func TestNamedLists(t *testing.T) {
 							access.MachineResource(subID, "Default", "B-1"),
 						},
 					}))
+				same(t, "words", []string{"B_1"}, machines(engine.MachineFilter{Search: "_1 b"}))
+				prod := engine.LabelTest{Name: "env", Value: "prod"}
+				for _, c := range []struct {
+					tests []engine.LabelTest
+					all   bool
+				}{
+					{[]engine.LabelTest{prod}, true},
+					{[]engine.LabelTest{{Name: "env", Value: "pro"}}, false},
+					{[]engine.LabelTest{{Name: "env", Any: true}}, true},
+					{[]engine.LabelTest{{Name: "en", Any: true}}, false},
+					{[]engine.LabelTest{{Name: "nv", Any: true}}, false},
+					{[]engine.LabelTest{{Name: "prod", Any: true}}, false},
+					{[]engine.LabelTest{{Name: "env", Value: "prod", Not: true}}, false},
+					{[]engine.LabelTest{{Name: "env", Value: "dev", Not: true}}, true},
+					{[]engine.LabelTest{{Name: "env", Any: true, Not: true}}, false},
+					{[]engine.LabelTest{prod, {Name: "env", Value: "x", Not: true}}, true},
+				} {
+					if n := len(machines(engine.MachineFilter{Tests: c.tests})); (n == len(names)+1) != c.all || !c.all && n > 0 {
+						t.Errorf("%d machines pass %+v", n, c.tests)
+					}
+				}
 				same(t, "open", []string{}, machines(engine.MachineFilter{Open: day()}))
 				if n := len(machines(engine.MachineFilter{
 					Trouble: day().Add(time.Hour),

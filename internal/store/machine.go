@@ -75,9 +75,41 @@ func (r *reader) Machines(ctx context.Context, f engine.MachineFilter,
 ) (engine.Listed[access.Machine], error) {
 	l := from(listMachines)
 	l.machines(f)
-	l.after(p.Cursor, false, "m.name_key, m.id", cursorText, cursorText)
-	return page(ctx, r.q, l, p, "m.name_key, m.id", machineTable.scan,
-		func(m access.Machine) []any { return []any{fold(m.Name), m.ID} })
+	o, known := machineOrders[f.Order]
+	if !known {
+		return engine.Listed[access.Machine]{}, access.Fault(access.KindInvalid, "malformedOrder",
+			"machines have no order %q; use name, group, lastAccess or createdAt", f.Order)
+	}
+	l.after(p.Cursor, f.Backwards, o.columns, o.kinds...)
+	order := o.columns
+	if f.Backwards {
+		order = descending(order)
+	}
+	return page(ctx, r.q, l, p, order, machineTable.scan, o.at)
+}
+
+// machineOrders are the orders that machines are listed in: the columns, and where a machine is among them.
+var machineOrders = map[engine.MachineOrder]struct {
+	columns string
+	kinds   []cursorKind
+	at      func(access.Machine) []any
+}{
+	engine.ByName: {
+		"m.name_key, m.id", []cursorKind{cursorText, cursorText},
+		func(m access.Machine) []any { return []any{fold(m.Name), m.ID} },
+	},
+	engine.ByPlace: {
+		"m.resource_key, m.id", []cursorKind{cursorText, cursorText},
+		func(m access.Machine) []any { return []any{m.Resource.Fold(), m.ID} },
+	},
+	engine.ByLastAccess: {
+		"m.last_access, m.id", []cursorKind{cursorNumber, cursorText},
+		func(m access.Machine) []any { return []any{micros(m.LastAccess), m.ID} },
+	},
+	engine.ByAge: {
+		"m.created_at, m.id", []cursorKind{cursorNumber, cursorText},
+		func(m access.Machine) []any { return []any{micros(m.CreatedAt), m.ID} },
+	},
 }
 
 const (

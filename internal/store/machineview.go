@@ -46,22 +46,19 @@ func (l *list) machines(f engine.MachineFilter) {
 		prefix := fold(f.NamePrefix)
 		l.where("m.name_key >= ? and m.name_key < ?", prefix, prefix+"\U0010ffff")
 	}
-	if f.Search != "" {
-		part := "%" + literal(fold(f.Search)) + "%"
-		if strings.Trim(fold(f.Search), "0123456789abcdef.:") == "" {
+	for word := range strings.FieldsSeq(fold(f.Search)) {
+		part := "%" + literal(word) + "%"
+		if strings.Trim(word, "0123456789abcdef.:") == "" {
 			l.where("(m.name_key"+like+" or m.addresses"+like+")", part, part)
 		} else {
 			l.where("m.name_key"+like, part) // which an index holds; no address has it
 		}
 	}
+	for _, test := range f.Tests {
+		l.label(test)
+	}
 	for name, value := range f.Labels {
-		pair, err := labelPair(name, value)
-		if err != nil {
-			l.err = err
-			return
-		}
-		// Inside a name or a value the quotes would be escaped, so this is found as a pair alone.
-		l.where("m.labels"+like, "%"+literal(pair)+"%")
+		l.label(engine.LabelTest{Name: name, Value: value})
 	}
 	equal(l, "m.agent", f.Agent)
 	if f.Address.IsValid() {
@@ -74,6 +71,24 @@ func (l *list) machines(f engine.MachineFilter) {
 	if !f.Trouble.IsZero() {
 		l.where(inTrouble, micros(f.Trouble))
 	}
+}
+
+// label adds the condition that the labels of a machine pass a test.
+func (l *list) label(t engine.LabelTest) {
+	pair, err := labelPair(t.Name, t.Value)
+	if err != nil {
+		l.err = err
+		return
+	}
+	if t.Any {
+		pair = strings.TrimSuffix(pair, `""`)
+	}
+	not := ""
+	if t.Not {
+		not = " not"
+	}
+	// Inside a name or a value the quotes would be escaped, so this is found as a pair alone.
+	l.where("m.labels"+not+like, "%"+literal(pair)+"%")
 }
 
 // labelPair returns a label as it stands in the JSON of a machine's labels.

@@ -140,7 +140,16 @@ func hotReads(ctx context.Context) map[string]func(r *reader) {
 		"guard of machine":  func(r *reader) { _, _ = r.GuardOf(ctx, "m") },
 		"machines of agent": func(r *reader) { _, _ = r.Machines(ctx, engine.MachineFilter{Agent: "a"}, next2) },
 		"machines by name":  func(r *reader) { _, _ = r.Machines(ctx, engine.MachineFilter{NamePrefix: "a"}, p) },
-		"uses of machines":  func(r *reader) { _, _ = r.MachineUses(ctx, []access.MachineID{"m"}, time.Unix(1, 0)) },
+		"machines by place": func(r *reader) {
+			_, _ = r.Machines(ctx, engine.MachineFilter{Order: engine.ByPlace, Backwards: true}, next2)
+		},
+		"machines by last access": func(r *reader) {
+			_, _ = r.Machines(ctx, engine.MachineFilter{Tenant: "t", Order: engine.ByLastAccess, Backwards: true}, after)
+		},
+		"machines by age": func(r *reader) {
+			_, _ = r.Machines(ctx, engine.MachineFilter{Tenant: "t", Order: engine.ByAge}, after)
+		},
+		"uses of machines": func(r *reader) { _, _ = r.MachineUses(ctx, []access.MachineID{"m"}, time.Unix(1, 0)) },
 		"open machines": func(r *reader) {
 			_, _ = r.Machines(ctx, engine.MachineFilter{Open: time.Unix(1, 0), Trouble: time.Unix(1, 0)}, p)
 		},

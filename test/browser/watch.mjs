@@ -12,16 +12,16 @@ const heading = (name) => admin.getByRole("heading", { level: 1, name }).waitFor
 
 // The log, its filter and its address.
 await link("Activity").click();
-await admin.getByRole("link", { name: /Policy written/ }).first().waitFor();
+await admin.getByRole("link", { name: /changed the policy/ }).first().waitFor();
 await inspect(admin, "activity");
 await admin.getByLabel("Kind").selectOption("grant.opened");
 await button("Filter").click();
-await admin.getByRole("link", { name: /Policy written/ }).first().waitFor({ state: "detached" });
+await admin.getByRole("link", { name: /changed the policy/ }).first().waitFor({ state: "detached" });
 check("the filter has an address", new URL(admin.url()).searchParams.get("kind") === "grant.opened");
-const [file] = await Promise.all([admin.waitForEvent("download"), button("Download as CSV").click()]);
+const [file] = await Promise.all([admin.waitForEvent("download"), link("Download CSV").click()]);
 const text = Buffer.concat(await (await file.createReadStream()).toArray()).toString();
-check("the file has the openings alone", text.trim().split("\r\n").length >= 2 && !text.includes("policy.written"));
-await admin.getByRole("link", { name: /Grant opened/ }).first().click();
+check("the file has the openings alone, with names", text.trim().split("\r\n").length >= 2 && !text.includes("policy.written") && /,default,default,grant\.opened,/.test(text) && text.includes("opened 22/tcp on"));
+await admin.getByRole("link", { name: /opened 22\/tcp on/ }).first().click();
 await admin.getByText("Verified.").waitFor();
 await admin.getByText("Show what was verified").click();
 await inspect(admin, "record");
@@ -29,12 +29,12 @@ await admin.goBack();
 await admin.getByLabel("Kind").waitFor();
 check("Back keeps the filter", (await admin.getByLabel("Kind").inputValue()) === "grant.opened");
 await link("Clear").click();
-await admin.getByRole("link", { name: /Policy written/ }).first().waitFor();
+await admin.getByRole("link", { name: /changed the policy/ }).first().waitFor();
 await admin.getByLabel("Person").fill("anna");
 await admin.getByLabel("Outcome").selectOption("refused");
 await admin.getByLabel("Time").selectOption("24h");
 await button("Filter").click();
-await until("only refusals of hers", async () => (await admin.getByRole("link", { name: /Request refused/ }).count()) >= 5 && (await admin.getByRole("link", { name: /Session signed in/ }).count()) === 0);
+await until("only refusals of hers", async () => (await admin.getByRole("link", { name: /and was refused/ }).count()) >= 5 && (await admin.getByRole("link", { name: /signed in/ }).count()) === 0);
 admin.expected.push(/404/);
 await admin.getByLabel("Machine").fill("no-such-machine");
 await button("Filter").click();
@@ -46,12 +46,12 @@ await inspect(admin, "activity, between");
 // It follows, and it can be held still.
 await admin.goto(portal + "/activity");
 await button("Pause").click();
-const newest = await admin.getByRole("main").getByRole("listitem").filter({ hasText: /network|Session|Grant|Request|Alert/i }).first().innerText();
+const newest = await admin.getByRole("main").getByRole("listitem").filter({ hasText: /network|signed in|opened|request|alert/i }).first().innerText();
 await admin.context().request.put(portal + "/api/v1/networks/office", { headers: { Origin: portal, "Sec-Fetch-Site": "same-origin" }, data: { prefixes: ["203.0.113.0/24"] } });
 await admin.getByText(/newer\s+record/).waitFor();
-check("held still", (await admin.getByRole("link", { name: /Network written/ }).count()) === 0 && newest.length > 0);
+check("held still", (await admin.getByRole("link", { name: /changed the network/ }).count()) === 0 && newest.length > 0);
 await button("Follow").click();
-await admin.getByRole("link", { name: /Network written/ }).first().waitFor();
+await admin.getByRole("link", { name: /changed the network/ }).first().waitFor();
 
 // A record that was changed on its way does not verify.
 await admin.route("**/proof?*", async (r) => {
@@ -60,7 +60,7 @@ await admin.route("**/proof?*", async (r) => {
   proof.leaf = Buffer.from(Buffer.from(proof.leaf, "base64").toString().replace("succeeded", "refused")).toString("base64");
   await r.fulfill({ response: answer, json: proof });
 });
-await admin.getByRole("link", { name: /Network written/ }).first().click();
+await admin.getByRole("link", { name: /changed the network/ }).first().click();
 await admin.getByText("Does not verify.").waitFor();
 await inspect(admin, "a record that does not verify");
 await admin.unroute("**/proof?*");
@@ -113,7 +113,7 @@ await menu(/^Alerts/).click();
 await admin.getByRole("link", { name: /Repeated refused requests/ }).waitFor();
 await inspect(admin, "alerts");
 await admin.getByRole("link", { name: /Repeated refused requests/ }).click();
-await admin.getByRole("link", { name: /Request refused/ }).first().waitFor();
+await admin.getByRole("link", { name: /and was refused/ }).first().waitFor();
 await inspect(admin, "alert");
 await admin.getByLabel(/Comment/).fill(`<img src=x onerror="document.title='owned'">`);
 await button("Acknowledge").click();

@@ -25,6 +25,9 @@ type MachineDetail struct {
 	Guards         []access.Policy  // what guards it, in the order in which it counts: see access.Guards
 	Disabled       access.Switch    // by which just-in-time access is disabled for it; the zero Switch: it is not
 	Activity       *MachineActivity // nil where it was not asked for, or the caller may not see it
+
+	Subscription string            // name of the subscription that it lies in
+	Ports        []access.PortRule // that are guarded; none where the caller may neither read policies nor ask there
 }
 
 // MachineActivity is what happened on a machine lately, and what is open on it.
@@ -63,13 +66,15 @@ func (e *Service) MachineFor(ctx context.Context, c engine.Caller, ref string,
 			if err != nil {
 				return err
 			}
-			d, err = describeMachine(ctx, r, m)
-			return err
+			if d, err = describeMachine(ctx, r, m); err != nil {
+				return err
+			}
+			return (&surroundings{r: r, may: may}).add(ctx, &d)
 		})
 	return d, err
 }
 
-// Machines lists the machines that the caller may see, by name.
+// Machines lists the machines that the caller may see, in the order of the filter.
 func (e *Service) Machines(ctx context.Context, c engine.Caller, f engine.MachineFilter,
 	p engine.Page,
 ) (engine.Listed[MachineDetail], error) {
@@ -86,7 +91,7 @@ func (e *Service) MachinesFor(ctx context.Context, c engine.Caller, f engine.Mac
 			if err != nil {
 				return err
 			}
-			guards := engine.Guards{R: r}
+			guards, around := engine.Guards{R: r}, surroundings{r: r, may: may}
 			list, err = engine.Visible(p,
 				func(p engine.Page) (engine.Listed[access.Machine], error) { return r.Machines(ctx, f, p) },
 				func(m access.Machine) (MachineDetail, bool, error) {
@@ -94,7 +99,10 @@ func (e *Service) MachinesFor(ctx context.Context, c engine.Caller, f engine.Mac
 						return MachineDetail{}, false, nil
 					}
 					d, err := describeMachines(ctx, &guards, m)
-					return d, true, err
+					if err != nil {
+						return d, false, err
+					}
+					return d, true, around.add(ctx, &d)
 				})
 			return err
 		})

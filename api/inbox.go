@@ -13,7 +13,7 @@ type Notification struct {
 	ID      string     `json:"id"`
 	Seq     int64      `json:"seq" doc:"Grows with each act. Reading up to it reads what is older too."`
 	At      time.Time  `json:"at"`
-	Kind    string     `json:"kind" enum:"requested,needsDecision,decided,opened,willEnd,ended,failed,breakGlass,account"`
+	Kind    string     `json:"kind" enum:"requested,needsDecision,reminder,decided,opened,willEnd,ended,failed,breakGlass,account"`
 	Title   string     `json:"title" doc:"What happened, in a line: the subject of the same mail."`
 	Detail  string     `json:"detail,omitempty" doc:"Why: the comment of a decision, the reason of a revocation."`
 	By      string     `json:"by,omitempty" doc:"Who did it; absent where nobody did."`
@@ -22,6 +22,7 @@ type Notification struct {
 	State   string     `json:"state,omitempty" enum:"pending,approved,denied,canceled,timedOut" doc:"How that request stands."`
 	Mine    bool       `json:"mine,omitempty" doc:"The caller may decide it now."`
 	Grant   string     `json:"grant,omitempty" doc:"A grant of the caller's that has not ended: it may be extended or ended."`
+	Until   *time.Time `json:"until,omitempty" doc:"Of a reminder: when the time for deciding ends."`
 	End     *time.Time `json:"end,omitempty" doc:"When the access ends, or ended."`
 }
 

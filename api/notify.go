@@ -101,7 +101,7 @@ type NewRoute struct {
 	Principal string   `json:"principal,omitempty" doc:"Name or id of a person; absent: everybody." maxLength:"256"`
 	Policy    string   `json:"policy,omitempty" doc:"Resource id; with a person, they watch it." maxLength:"2048"`
 	Machine   string   `json:"machine,omitempty" doc:"Instead of policy: the policy that guards this machine." maxLength:"2048"`
-	Kinds     []string `json:"kinds,omitempty" maxItems:"12" doc:"requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert, application, account, accessReview; absent: all."`
+	Kinds     []string `json:"kinds,omitempty" maxItems:"13" doc:"requested, needsDecision, reminder, decided, opened, willEnd, ended, failed, breakGlass, alert, application, account, accessReview; absent: all."`
 	Mute      bool     `json:"mute,omitempty" doc:"Keep from the person what other routes of the channel would bring."`
 }
 

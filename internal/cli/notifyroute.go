@@ -105,7 +105,7 @@ func (a *app) routeAddCommand() *cobra.Command {
 	f.StringVar(&machine, "machine", "", "only about the policy that guards this machine")
 	f.StringVar(&policy, "policy", "", "only about the policy with this resource id")
 	f.StringSliceVar(&kinds, "event", nil,
-		"only these events: requested, needsDecision, decided, opened, willEnd, ended, failed, breakGlass, alert, "+
+		"only these events: requested, needsDecision, reminder, decided, opened, willEnd, ended, failed, breakGlass, alert, "+
 			"application, account, accessReview")
 	f.BoolVar(&mute, "mute", false, "mute what other routes of the channel would send")
 	return c

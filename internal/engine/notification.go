@@ -19,6 +19,7 @@ type NotificationKind string
 const (
 	NotifyRequested     NotificationKind = "requested"     // somebody asked for access
 	NotifyNeedsDecision NotificationKind = "needsDecision" // those who are addressed may decide a request
+	NotifyReminder      NotificationKind = "reminder"      // the time for deciding a request ends soon
 	NotifyDecided       NotificationKind = "decided"       // a request was approved, denied, canceled, or timed out
 	// A request that those who are addressed might have decided is settled: whoever hears the question hears that.
 	NotifySettled    NotificationKind = "settled"
@@ -42,14 +43,14 @@ const (
 // NotificationKinds gives the kinds that a route may name, in a new slice.
 func NotificationKinds() []NotificationKind {
 	return []NotificationKind{
-		NotifyRequested, NotifyNeedsDecision, NotifyDecided, NotifyOpened, NotifyWillEnd, NotifyEnded,
+		NotifyRequested, NotifyNeedsDecision, NotifyReminder, NotifyDecided, NotifyOpened, NotifyWillEnd, NotifyEnded,
 		NotifyFailed, NotifyBreakGlass, NotifyAlert, NotifyApplication, NotifyAccount, NotifyAccessReview,
 	}
 }
 
-// follows returns the kind that a route names to have this one too; the kind itself where it is named by itself.
+// follows returns the kind by which routes bring this one too, beside itself.
 func (k NotificationKind) follows() NotificationKind {
-	if k == NotifySettled {
+	if k == NotifySettled || k == NotifyReminder {
 		return NotifyNeedsDecision
 	}
 	return k
@@ -62,7 +63,8 @@ func (k NotificationKind) opensOrResolves() bool {
 	case NotifyNeedsDecision, NotifyDecided, NotifySettled, NotifyOpened, NotifyEnded, NotifyFailed, NotifyBreakGlass,
 		NotifyAlert, NotifyTest:
 		return true
-	case NotifyRequested, NotifyWillEnd, NotifyApplication, NotifyAccount, NotifyAccessReview, NotifyLifecycle:
+	case NotifyRequested, NotifyReminder, NotifyWillEnd, NotifyApplication, NotifyAccount, NotifyAccessReview,
+		NotifyLifecycle:
 	}
 	return false
 }
@@ -105,6 +107,7 @@ type Subject struct {
 	Items    []access.NoticeItem // what was asked for or opened
 	Start    time.Time
 	End      time.Time
+	Until    time.Time     // with NotifyReminder: when the time for deciding ends
 	Duration time.Duration // of what is counted from an approval that has not come; Start and End are zero then
 	Windows  int           // of a recurring request; Start and End are the first window's
 	Reason   string        // the justification
@@ -168,6 +171,9 @@ func AboutRequest(id NotificationID, kind NotificationKind, r access.Request, na
 		n.Subject.End = Later(n.Subject.End, end)
 	}
 	n.Subject.Windows = len(r.Windows)
+	if kind == NotifyReminder {
+		n.Subject.Until = r.WaitsUntil()
+	}
 	return n
 }
 

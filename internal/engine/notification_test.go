@@ -53,11 +53,12 @@ func TestPlanAgainstTheRuleOfRoutes(t *testing.T) {
 
 		want := map[string]bool{}
 		named := n.Kind // by the routes that bring it
-		if n.Kind == engine.NotifySettled {
+		if n.Kind == engine.NotifySettled || n.Kind == engine.NotifyReminder {
 			named = engine.NotifyNeedsDecision
 		}
 		brings := func(r engine.Route, kind engine.NotificationKind) bool {
-			return (len(r.Kinds) == 0 || slices.Contains(r.Kinds, kind)) &&
+			return (len(r.Kinds) == 0 || slices.Contains(r.Kinds, kind) ||
+				n.Kind == engine.NotifyReminder && slices.Contains(r.Kinds, n.Kind)) &&
 				(r.Policy == "" || slices.Contains(n.Policies, r.Policy))
 		}
 		// what a channel says of the decision: to everybody who looks there, or to somebody who watches the policy
@@ -123,7 +124,7 @@ func muted(p access.PrincipalID, c engine.ChannelID, n engine.Notification, kind
 	return slices.ContainsFunc(routes, func(r engine.Route) bool {
 		return r.Mute && n.Kind != engine.NotifyAccount && r.Channel == c && r.Principal == p &&
 			(r.Policy == "" || slices.Contains(
-				n.Policies, r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, kind))
+				n.Policies, r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, kind) || slices.Contains(r.Kinds, n.Kind))
 	})
 }
 

@@ -172,7 +172,8 @@ type Reader interface {
 	// LastEndOf is LastEnd of all machines of an agent.
 	LastEndOf(ctx context.Context, agent access.AgentID, began time.Time) (time.Time, error)
 
-	// Due gives what the time has overtaken: pending requests to time out or whose stage is over, scheduled grants to
+	// Due gives what the time has overtaken: pending requests to time out, whose stage is over or of which people are to
+	// be reminded, scheduled grants to
 	// begin, grants to expire and grants whose holder is to be warned; at most limit of each. Next is the earliest
 	// instant at which more will be due; zero if there is none.
 	Due(ctx context.Context, now time.Time, limit int) (Due, error)
@@ -394,6 +395,7 @@ type EventFilter struct {
 type Due struct {
 	Requests []access.Request // pending, past their PendingUntil
 	Stages   []access.Request // pending, past their StageUntil
+	Remind   []access.Request // pending, past their RemindAt
 	Warn     []access.Grant   // past their WarnAt
 	Begin    []access.Grant   // scheduled, past their start
 	Expire   []access.Grant   // not ended, past their end

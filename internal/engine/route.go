@@ -68,7 +68,8 @@ func (r Route) Validate() error {
 
 func (r Route) matches(n Notification) bool {
 	return (r.Policy == "" || slices.Contains(n.Policies,
-		r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, n.Kind.follows()))
+		r.Policy)) && (len(r.Kinds) == 0 || slices.Contains(r.Kinds, n.Kind) ||
+		slices.Contains(r.Kinds, n.Kind.follows()))
 }
 
 // Plan gives the deliveries of n. channels and routes are those of its tenant; a disabled channel gets none. addressed

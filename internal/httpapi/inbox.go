@@ -54,6 +54,7 @@ func toldOut(t inbox.Told) api.Notification {
 		Detail: t.About.Subject.Detail, By: t.About.Subject.By, Unread: t.Unread, Request: string(t.Request.ID),
 		State: string(t.Request.State), Mine: t.Mine, Grant: string(t.Grant.ID),
 	}
+	out.Until = instant(t.About.Subject.Until)
 	if t.About.Kind != engine.NotifyAccount && t.About.Subject.Duration == 0 {
 		out.End = instant(t.About.Subject.End)
 	}

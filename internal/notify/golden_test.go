@@ -81,6 +81,8 @@ func sample(kind engine.NotificationKind) engine.Notification {
 		}
 	case engine.NotifyTest:
 		n.Request, n.Subject = "", engine.Subject{By: "ana"}
+	case engine.NotifyReminder:
+		n.Subject.By, n.Subject.Detail, n.Subject.Until = "", "", at.Add(time.Hour)
 	case engine.NotifyRequested, engine.NotifyNeedsDecision:
 		n.Subject.By, n.Subject.Detail = "", ""
 	case engine.NotifyBreakGlass:

@@ -48,6 +48,11 @@ func table() map[engine.NotificationKind]texts {
 			Lead:   `Approve or deny it on its page. What you decide there is bound to what the page shows.`,
 			Button: "Approve or deny", Fields: allFields(),
 		},
+		engine.NotifyReminder: {
+			Title:  `Still waiting: {{.Who}} asks for {{.Access}}`,
+			Lead:   `It still waits for a decision{{with .Until}}; the time for that ends at {{.}}{{end}}.`,
+			Button: "See the request", Fields: allFields(),
+		},
 		engine.NotifyDecided: {
 			Title:  `{{.Outcome}}: {{.Access}} for {{.Who}}`,
 			Lead:   `The request was {{lower .Outcome}}{{with .By}} by {{.}}{{end}}.`,
@@ -110,7 +115,7 @@ func table() map[engine.NotificationKind]texts {
 
 // factSheet is what the templates see: plain texts, empty where there is nothing to say.
 type factSheet struct {
-	Who, CodeOf, Ports, Sources, Window, Start, End, Reason, Ticket, By, Outcome, Detail, Title, Severity string
+	Who, CodeOf, Ports, Sources, Window, Start, End, Until, Reason, Ticket, By, Outcome, Detail, Title, Severity string
 
 	Target string // what it is about: "web-1, db-1", or "Contributor on application shop"
 	Access string // the same in a sentence: "access to web-1, db-1", or "the role Contributor on application shop"
@@ -160,7 +165,7 @@ func factsOf(s engine.Subject) factSheet {
 		f.kind, f.Target = plural("Role", roles), list(roles)
 		f.Access = "the " + strings.ToLower(f.kind) + " " + f.Target
 	}
-	f.Start, f.End = instant(s.Start), instant(s.End)
+	f.Start, f.End, f.Until = instant(s.Start), instant(s.End), instant(s.Until)
 	switch {
 	case s.Duration > 0:
 		f.Window = span(s.Duration) + " from its approval"

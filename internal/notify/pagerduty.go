@@ -72,7 +72,8 @@ func incidents(n engine.Notification) []step {
 	case engine.NotifyTest:
 		key := "postern/test/" + string(n.ID)
 		return []step{{trigger: true, dedup: key, severity: "info"}, {dedup: key}}
-	case engine.NotifyRequested, engine.NotifyWillEnd, engine.NotifyApplication, engine.NotifyAccount,
+	case engine.NotifyRequested, engine.NotifyReminder, engine.NotifyWillEnd, engine.NotifyApplication,
+		engine.NotifyAccount,
 		engine.NotifyAccessReview, engine.NotifyLifecycle:
 	}
 	return nil

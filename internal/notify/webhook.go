@@ -36,6 +36,7 @@ type webhookData struct {
 	CodeOf   string     `json:"codeIssuedTo,omitempty"`
 	Start    *time.Time `json:"start,omitempty"`
 	End      *time.Time `json:"end,omitempty"`
+	Until    *time.Time `json:"until,omitempty"`   // when the time for deciding ends
 	Seconds  int64      `json:"seconds,omitempty"` // how long it lasts from its approval, where that has not come
 	Windows  int        `json:"windows,omitempty"` // of a recurring request; start and end are the first one's
 	Reason   string     `json:"reason,omitempty"`
@@ -67,6 +68,7 @@ func webhookBody(n engine.Notification, m message, public *url.URL) ([]byte, err
 		Policies: texted(n.Policies), Recipients: texted(n.Recipients), Link: m.Link, Summary: m.Title, Who: s.Who,
 		CodeOf:  s.CodeOf,
 		Seconds: int64(s.Duration.Seconds()), Windows: s.Windows, Start: optional(s.Start), End: optional(s.End),
+		Until:  optional(s.Until),
 		Reason: s.Reason, Ticket: s.Ticket, By: s.By, Outcome: s.Outcome, Detail: s.Detail, Title: s.Title,
 		Severity: s.Severity,
 	}

@@ -126,7 +126,17 @@ func TestDueStagesAndWarnings(t *testing.T) {
 					wantWarn, wantNext)
 			}
 		}
-		check("at first", day(), 0, 0, day().Add(54*time.Minute))
+		reminded := f.pendingRequest("r-2")
+		reminded.StageUntil, reminded.RemindAt = time.Time{}, day().Add(45*time.Minute)
+		f.update(t, func(ctx context.Context, tx engine.Tx) error { return tx.SaveRequest(ctx, reminded, 0) })
+		check("at first", day(), 0, 0, reminded.RemindAt)
+		f.view(t, func(ctx context.Context, r engine.Reader) error {
+			d, err := r.Due(ctx, reminded.RemindAt, 10)
+			if len(d.Remind) != 1 || d.Remind[0].ID != "r-2" || !d.Next.Equal(day().Add(54*time.Minute)) {
+				t.Errorf("to remind is %+v, next %s", d.Remind, d.Next)
+			}
+			return err
+		})
 		check("to warn", day().Add(54*time.Minute), 0, 1, day().Add(time.Hour))
 		check("stage over", day().Add(time.Hour), 1, 1, request.PendingUntil)
 		warned, _, err := grant.Warned(day().Add(54 * time.Minute))

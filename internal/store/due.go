@@ -18,6 +18,11 @@ var (
 	selectDueStages = "select " + requestTable.selected +
 		" from requests r where r.state = 'pending' and r.stage_until <> 0 and r.stage_until <= $1 order by " +
 		"r.stage_until, r.id limit $2"
+	selectDueRemind = "select " + requestTable.selected +
+		" from requests r where r.state = 'pending' and r.remind_at <> 0 and r.remind_at <= $1 order by " +
+		"r.remind_at, r.id limit $2"
+	selectNextRemind = "select remind_at from requests where state = 'pending' and remind_at <> 0 and " +
+		"remind_at > $1 order by remind_at, id limit 1"
 	selectDueWarn = "select " + grantTable.selected + " from grants g where g.warn_at <> 0 and g.warn_at <= $1 order " +
 		"by g.warn_at, g.id limit $2"
 	selectNextStage = "select stage_until from requests where state = 'pending' and stage_until <> 0 and " +
@@ -50,10 +55,15 @@ func (r *reader) Due(ctx context.Context, now time.Time, limit int) (engine.Due,
 	if d.Stages, err = all(ctx, r.q, scanRequest, selectDueStages, at, int64(limit)); err != nil {
 		return engine.Due{}, err
 	}
+	if d.Remind, err = all(ctx, r.q, scanRequest, selectDueRemind, at, int64(limit)); err != nil {
+		return engine.Due{}, err
+	}
 	if d.Warn, err = all(ctx, r.q, scanGrant, selectDueWarn, at, int64(limit)); err != nil {
 		return engine.Due{}, err
 	}
-	for _, text := range []string{selectNextStage, selectNextWarn, selectNextRequest, selectNextBegin, selectNextExpire} {
+	for _, text := range []string{
+		selectNextStage, selectNextRemind, selectNextWarn, selectNextRequest, selectNextBegin, selectNextExpire,
+	} {
 		next, err := one(ctx, r.q, "instant", scanNumber, text, at)
 		switch {
 		case access.KindOf(err) == access.KindNotFound:

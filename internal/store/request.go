@@ -53,7 +53,8 @@ var (
 		text("digest", func(v *requestRow) *string { return &v.Digest }),
 		number("revision", func(v *requestRow) *int64 { return &v.Revision }),
 		others[requestRow]("ask", parts{apart: []string{"Request.Items"}}),
-		when("stage_until", func(v *requestRow) *time.Time { return &v.StageUntil }).as(func(v *requestRow) any { return v.stage() }),
+		when("stage_until", func(v *requestRow) *time.Time { return &v.StageUntil }).as(func(v *requestRow) any { return v.due(v.StageUntil) }),
+		when("remind_at", func(v *requestRow) *time.Time { return &v.RemindAt }).as(func(v *requestRow) any { return v.due(v.RemindAt) }),
 		derived("role_scope", func(v *requestRow) any { return v.roleScope() }))
 
 	selectRequest         = "select " + requestTable.selected + " from requests r where r.id = $1 limit 1"
@@ -61,12 +62,12 @@ var (
 	listRequestsOfMachine = "select " + requestTable.selected + " from request_machines x join requests r on r.id = x.request"
 )
 
-// stage is when a stage of a request that waits gives way to the next.
-func (r *requestRow) stage() int64 {
+// due is when something of a request that waits is due.
+func (r *requestRow) due(at time.Time) int64 {
 	if r.State != access.RequestPending {
 		return 0
 	}
-	return micros(r.StageUntil)
+	return micros(at)
 }
 
 // roleScope is the scope of the roles that a request asks for, which are all at one.

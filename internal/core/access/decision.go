@@ -57,6 +57,42 @@ func (r Request) Staged(until time.Time) Request {
 	return r
 }
 
+// neverReminded is the shortest wait of which somebody is reminded: of less, too little would be left to act on it.
+const neverReminded = 4 * time.Minute
+
+// ReminderOf gives when to remind of a wait: when three quarters of it are over; zero where it is too short.
+func ReminderOf(since, until time.Time) time.Time {
+	wait := until.Sub(since)
+	if wait < neverReminded {
+		return time.Time{}
+	}
+	return since.Add(wait / 4 * 3)
+}
+
+// RemindedAt records when to remind of the request the next time; a zero instant says never. It gives no event.
+func (r Request) RemindedAt(next time.Time) Request {
+	if !r.RemindAt.Equal(next) {
+		r.RemindAt = next
+		r.Revision++
+	}
+	return r
+}
+
+// Reminded gives the event that people were reminded.
+func (r Request) Reminded(now time.Time) Event {
+	e := r.event(RequestReminded, System(), now)
+	e.Details = map[string]string{"requester": r.RequesterName, "digest": r.Digest}
+	return e
+}
+
+// WaitsUntil gives when the wait of a pending request ends, in its present stages or altogether.
+func (r Request) WaitsUntil() time.Time {
+	if !r.StageUntil.IsZero() && r.StageUntil.Before(r.PendingUntil) {
+		return r.StageUntil
+	}
+	return r.PendingUntil
+}
+
 // StageOver gives the event that a stage was not met in its time, and the next one decides.
 func (r Request) StageOver(now time.Time) Event {
 	e := r.event(RequestStageOver, System(), now)

@@ -13,6 +13,7 @@ const (
 	RequestWasDenied   EventKind = "request.denied"
 	RequestWasCanceled EventKind = "request.canceled"
 	RequestDidTimeOut  EventKind = "request.timedOut"
+	RequestReminded    EventKind = "request.reminded"  // those who have not decided were told that the time for it ends
 	RequestStageOver   EventKind = "request.stageOver" // a stage was not met in its time: the next one decides
 	// It got other tags, or lost the name that a client of Azure's gave it.
 	RequestTagged EventKind = "request.tagged"

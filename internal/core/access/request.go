@@ -48,6 +48,7 @@ type Request struct {
 	CreatedAt     time.Time
 	PendingUntil  time.Time // when it times out if nobody decides
 	StageUntil    time.Time // when a stage of an approval gives way to the next; zero where none will
+	RemindAt      time.Time // when whoever has not decided, and the requester, are reminded; zero where they are not
 	DecidedAt     time.Time // zero while pending
 	Digest        string    // of what an approver is shown; a decision names it
 	Revision      int64

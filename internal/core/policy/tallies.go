@@ -53,6 +53,23 @@ func (t Tallies) Until() time.Time {
 	return first
 }
 
+// RemindAt returns when to remind those of the waiting stages who have not decided: the first such instant after now, of
+// a request that waits until pending; zero where there is none.
+func (t Tallies) RemindAt(pending, now time.Time) time.Time {
+	var first time.Time
+	for _, p := range t {
+		until := p.Until
+		if until.IsZero() || pending.Before(until) {
+			until = pending
+		}
+		at := access.ReminderOf(p.Since, until)
+		if p.Outcome == Waiting && at.After(now) && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	return first
+}
+
 // Begins reports whether a stage after the first begins at now.
 func (t Tallies) Begins(now time.Time) bool {
 	return slices.ContainsFunc(t, func(p Progress) bool {

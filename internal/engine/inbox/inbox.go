@@ -140,6 +140,16 @@ func (i reading) request(ctx context.Context, t Told) (_ Told, shown bool, err e
 		if t.Request.State != access.RequestPending {
 			return t, false, nil
 		}
+	case engine.NotifyReminder:
+		if t.Request.State != access.RequestPending {
+			return t, false, nil
+		}
+		if t.Request.Requester == i.may.Caller.Principal {
+			break
+		}
+		if _, _, err = i.answered(ctx, &t); err != nil || !t.Mine {
+			return t, false, err
+		}
 	case engine.NotifyNeedsDecision:
 		if t.Request.Requester == i.may.Caller.Principal {
 			return t, false, nil // who is in the group that decides

@@ -240,6 +240,7 @@ func (d *deciding) advance(ctx context.Context, by access.Actor, reason string) 
 	case policy.Waiting:
 		next = next.Staged(progress.Until())
 		if d.was == 0 || progress.Begins(d.Now) {
+			next = next.RemindedAt(progress.RemindAt(next.PendingUntil, d.Now))
 			d.Notify(engine.Notice{
 				Kind: engine.NotifyNeedsDecision, Request: next,
 				Recipients: DecidersOf(d.may.Dir, next, progress), Named: NamedNow(next, progress),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -170,7 +171,7 @@ func dueItems(due engine.Due, without map[string]bool) []dueItem {
 	for _, r := range due.Requests {
 		add(dueItem{request: r.ID})
 	}
-	for _, r := range due.Stages {
+	for _, r := range slices.Concat(due.Stages, due.Remind) {
 		add(dueItem{request: r.ID})
 	}
 	for _, g := range due.Warn {
@@ -206,7 +207,7 @@ func (e *Services) settle(ctx context.Context, items []dueItem) error {
 	})
 }
 
-// settleRequest times a request out, or has its next stage decide.
+// settleRequest times a request out, has its next stage decide, or reminds those who have not decided.
 func (e *Services) settleRequest(ctx context.Context, w *engine.Work, item dueItem) error {
 	r, err := w.Tx.Request(ctx, item.request)
 	if err != nil {
@@ -230,7 +231,8 @@ func (e *Services) settleRequest(ctx context.Context, w *engine.Work, item dueIt
 		})
 		return nil
 	}
-	if r.StageUntil.IsZero() || w.Now.Before(r.StageUntil) {
+	over := !r.StageUntil.IsZero() && !w.Now.Before(r.StageUntil)
+	if !over && (r.RemindAt.IsZero() || w.Now.Before(r.RemindAt)) {
 		return nil
 	}
 	dir, err := e.kernel.Compiled(ctx, w.Tx)
@@ -242,18 +244,25 @@ func (e *Services) settleRequest(ctx context.Context, w *engine.Work, item dueIt
 		return fmt.Errorf("read decisions: %w", err)
 	}
 	progress := policy.TalliesOf(r, engine.People{Dir: dir}, decisions, w.Now)
-	next := r.Staged(progress.Until())
+	next := r.Staged(progress.Until()).RemindedAt(progress.RemindAt(r.PendingUntil, w.Now))
 	if next.Revision == r.Revision {
 		return nil
 	}
+	next.Revision = r.Revision + 1
 	if err := w.Tx.SaveRequest(ctx, next, r.Revision); err != nil {
 		return fmt.Errorf("save request: %w", err)
 	}
-	w.Events = append(w.Events, r.StageOver(w.Now))
-	w.Notify(engine.Notice{
+	n := engine.Notice{
 		Kind: engine.NotifyNeedsDecision, Request: next,
 		Recipients: requests.DecidersOf(dir, next, progress), Named: requests.NamedNow(next, progress),
-	})
+	}
+	if over {
+		w.Events = append(w.Events, r.StageOver(w.Now))
+	} else {
+		w.Events = append(w.Events, r.Reminded(w.Now))
+		n.Kind, n.Recipients, n.Named = engine.NotifyReminder, append(n.Recipients, r.Requester), append(n.Named, r.Requester)
+	}
+	w.Notify(n)
 	return nil
 }
 

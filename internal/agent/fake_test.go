@@ -144,6 +144,9 @@ type server struct {
 	ends     []time.Time // of the openings, on the server's wall clock
 	changed  chan struct{}
 	reports  []agentwire.Report
+	findings []agentwire.Findings
+	older    bool              // it does not know of findings
+	asked    int               // how often it was told of some
 	calls    map[string]string // the first of each path
 }
 
@@ -213,6 +216,7 @@ func newServerOn(t *testing.T, l net.Listener, a *authority) *server {
 	mux.HandleFunc("GET /api/v1/agent/desired", s.authenticated(s.stream))
 	mux.HandleFunc("POST /api/v1/agent/break-glass", s.authenticated(s.breaks))
 	mux.HandleFunc("POST /api/v1/agent/report", s.authenticated(s.report))
+	mux.HandleFunc("POST /api/v1/agent/findings", s.authenticated(s.found))
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.called(r)
 		mux.ServeHTTP(w, r)
@@ -344,6 +348,24 @@ func (s *server) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.reports = append(s.reports, in)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *server) found(w http.ResponseWriter, r *http.Request) {
+	var in agentwire.Findings
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil {
+		s.problem(w, http.StatusBadRequest, "malformed", err.Error())
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked++; s.older {
+		s.problem(w, http.StatusNotFound, "unknownPath", "there is nothing at this path")
+		return
+	}
+	s.findings = append(s.findings, in)
 	w.WriteHeader(http.StatusNoContent)
 }
 

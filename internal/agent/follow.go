@@ -74,6 +74,7 @@ var errAnew = errors.New("connect anew")
 func (a *agent) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	began := a.Clock.Boot()
 	client, err := a.client()
 	if err != nil {
 		return err
@@ -95,6 +96,11 @@ func (a *agent) follow(ctx context.Context) error {
 		}
 		if err := a.take(ctx, e, p, &first); err != nil {
 			return err
+		}
+		if !first {
+			if err := a.connected(began); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 	if other || next.Revision < a.asked.Revision {
 		a.out.startOver(next.Epoch) // what it held spoke of grants that the server may know nothing of
 	}
-	a.asked = settle(next, a.holding.DesiredState, a.Clock.Boot(),
+	a.asked = settle(next.Upheld(a.holding.DesiredState), a.holding.DesiredState, a.Clock.Boot(),
 		func(k access.OpeningKey) bool { return by.same(a.ends, k) })
 	a.ends = by
 	a.problem(ctx, "state", strings.Join(problems, "; "))
@@ -71,6 +71,7 @@ func (a *agent) receive(ctx context.Context, next access.DesiredState, problems 
 		a.loop.Resync()
 	}
 	if anew {
+		a.untold = true // it may be another server
 		a.problem(ctx, "certificate", "")
 		a.problem(ctx, "identity", "")
 		select {
@@ -122,15 +123,15 @@ func (a *agent) measure(ctx context.Context) {
 // put puts in force what the server asked for, as far as it may be, once it is durable: after a crash nothing may
 // come back that had ended. The caller holds the lock.
 func (a *agent) put(ctx context.Context) {
-	next, why := a.asked, ""
+	next, why := a.asked.Lapsed(a.Clock.Boot()), ""
 	var kept []access.GrantID
 	if a.skewed {
-		next, kept = onlyClose(a.asked, a.holding.DesiredState)
+		next, kept = onlyClose(next, a.holding.DesiredState)
 		why = a.problems["clock"]
 	}
 	if err := save(a.StateDir, held{next, a.holding.contact}, a.Clock.read()); err != nil {
 		// What cannot be saved may be closed but not opened; and the old state must not come back.
-		next, kept = onlyClose(a.asked, a.holding.DesiredState)
+		next, kept = onlyClose(next, a.holding.DesiredState)
 		why = "the state cannot be saved, so nothing is opened: " + err.Error()
 		err = errors.Join(err, ignoreMissing(os.Remove(filepath.Join(a.StateDir, stateFile))))
 		a.problem(ctx, "disk", why)
@@ -138,8 +139,7 @@ func (a *agent) put(ctx context.Context) {
 	} else {
 		a.problem(ctx, "disk", "")
 	}
-	a.holding.DesiredState = next
-	a.set(ctx, next)
+	a.hold(ctx, next)
 	clear(a.short)
 	if len(kept) == 0 {
 		return

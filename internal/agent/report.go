@@ -106,6 +106,7 @@ func (a *agent) report(ctx context.Context, client *agentwire.Client) error {
 			return err
 		}
 		a.reported(ctx, r.Problem)
+		a.tell(ctx, client)
 		a.measure(ctx)
 		if !more {
 			return nil

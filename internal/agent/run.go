@@ -96,6 +96,8 @@ type agent struct {
 	foreign  []access.ForeignRule
 	short    map[access.GrantID]string // why some openings of a grant are kept closed while others of it are held
 	anew     func()                    // ends the present connection so that another is made; nil while there is none
+	trials   map[string]*probation     // those that are held, by their ids
+	untold   bool                      // the server does not know yet what was found here
 }
 
 // Run is the agent: it puts the last desired state in force before it talks to anyone, then follows the server until
@@ -130,6 +132,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	defer cancel()
 	tasks.Go(func() { a.collect(ctx) })
 	tasks.Go(func() { a.watchSuspend(ctx) })
+	tasks.Go(func() { a.watchTrials(ctx) })
 	tasks.Go(func() { a.keepHearing(ctx) })
 	tasks.Go(func() { a.serveGlass(ctx) })
 	tasks.Go(func() {
@@ -194,7 +197,7 @@ func (a *agent) begin(ctx context.Context) {
 	a.holding = h
 	a.problem(ctx, "saved", problem)
 	a.loop.Contact(h.contact)
-	a.set(ctx, h.DesiredState)
+	a.hold(ctx, h.DesiredState)
 	a.Log.InfoContext(ctx, "the last desired state is put in force", "agent", a.id.Agent, "name", a.id.Name, "server",
 		a.id.Server,
 		"revision", h.Revision, "protected", len(h.Protected), "openings", len(h.Openings))
@@ -216,6 +219,7 @@ func (a *agent) leave(ctx context.Context) {
 func (a *agent) collect(ctx context.Context) {
 	for r := range a.loop.Reports() {
 		a.setProblem(ctx, "enforcement", r.Problem)
+		a.isInForce(r)
 		r.Observations = slices.DeleteFunc(r.Observations,
 			func(o access.Observation) bool { return strings.HasPrefix(string(o.Grant), glassPrefix) })
 		a.mu.Lock()

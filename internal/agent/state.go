@@ -27,6 +27,7 @@ type savedState struct {
 	Mode      access.Mode      `json:"mode"`
 	Machines  []savedMachine   `json:"machines,omitempty"`
 	Protected []savedProtected `json:"protected,omitempty"`
+	Trials    []savedTrial     `json:"trials,omitempty"`
 	Openings  []savedOpening   `json:"openings,omitempty"`
 	Ended     []access.GrantID `json:"ended,omitempty"`
 }
@@ -43,6 +44,14 @@ type savedProtected struct {
 	First    uint16             `json:"first"`
 	Last     uint16             `json:"last"`
 	Sessions access.SessionMode `json:"sessions"`
+}
+
+type savedTrial struct {
+	Trial     string           `json:"trial"`
+	Machine   access.MachineID `json:"machine"`
+	UntilBoot int64            `json:"untilBootNanos"`
+	UntilWall int64            `json:"untilWallMicros"`
+	Former    []savedProtected `json:"former,omitempty"`
 }
 
 type savedOpening struct {
@@ -66,12 +75,12 @@ func toSaved(h held, now reading) savedState {
 	for _, m := range h.Machines {
 		s.Machines = append(s.Machines, savedMachine(m))
 	}
-	for _, p := range h.Protected {
-		s.Protected = append(s.Protected,
-			savedProtected{
-				Machine: p.Machine, Protocol: p.Protocol, First: p.Ports.First, Last: p.Ports.Last,
-				Sessions: p.Sessions,
-			})
+	s.Protected = toSavedProtected(h.Protected)
+	for _, u := range h.Trials {
+		s.Trials = append(s.Trials, savedTrial{
+			Trial: u.Trial, Machine: u.Machine, UntilBoot: int64(sinceBoot(u.Until)),
+			UntilWall: now.wall.Add(u.Until.Sub(now.boot)).UnixMicro(), Former: toSavedProtected(u.Former),
+		})
 	}
 	for _, o := range h.Openings {
 		s.Openings = append(s.Openings, savedOpening{
@@ -94,13 +103,7 @@ func (s savedState) restore(now reading) held {
 	for _, m := range s.Machines {
 		h.Machines = append(h.Machines, access.Guarded(m))
 	}
-	for _, p := range s.Protected {
-		h.Protected = append(h.Protected,
-			access.Protected{
-				Machine: p.Machine, Protocol: p.Protocol,
-				Ports: access.PortRange{First: p.First, Last: p.Last}, Sessions: p.Sessions,
-			})
-	}
+	h.Protected = fromSavedProtected(s.Protected)
 	sameBoot := s.BootID != "" && s.BootID == now.bootID
 	passed := now.boot.Sub(bootInstant(time.Duration(s.Boot)))
 	if !sameBoot {
@@ -128,7 +131,46 @@ func (s savedState) restore(now reading) held {
 		})
 	}
 	h.Ended = ended(h.Ended, gone, h.Openings)
+	for _, t := range s.Trials {
+		h.Trials = append(h.Trials, access.Unconfirmed{
+			Trial: t.Trial, Machine: t.Machine, Until: t.until(s, now, sameBoot && credible),
+			Former: fromSavedProtected(t.Former),
+		})
+	}
+	h.DesiredState = h.Lapsed(now.boot)
 	return h
+}
+
+// until gives the end of a saved trial. After a reboot it is the sooner of what the wall clock says and what remained
+// when it was saved, and where the wall clock is certainly wrong the latter: whoever waits for their way back gets it.
+func (t savedTrial) until(s savedState, now reading, sameBoot bool) time.Time {
+	if sameBoot {
+		return bootInstant(time.Duration(t.UntilBoot))
+	}
+	remained := clamp(time.Duration(t.UntilBoot - s.Boot))
+	if now.wall.Before(time.UnixMicro(s.Wall)) {
+		return now.boot.Add(remained)
+	}
+	return now.boot.Add(min(time.UnixMicro(t.UntilWall).Sub(now.wall), remained))
+}
+
+func toSavedProtected(all []access.Protected) (saved []savedProtected) {
+	for _, p := range all {
+		saved = append(saved, savedProtected{
+			Machine: p.Machine, Protocol: p.Protocol, First: p.Ports.First, Last: p.Ports.Last, Sessions: p.Sessions,
+		})
+	}
+	return saved
+}
+
+func fromSavedProtected(saved []savedProtected) (all []access.Protected) {
+	for _, p := range saved {
+		all = append(all, access.Protected{
+			Machine: p.Machine, Protocol: p.Protocol, Ports: access.PortRange{First: p.First, Last: p.Last},
+			Sessions: p.Sessions,
+		})
+	}
+	return all
 }
 
 // clamp bounds a time that has passed, so that sums of such times stay in range.

@@ -58,10 +58,15 @@ func (s savedState) check() error {
 	if s.Boot < 0 || s.Contact > s.Boot || s.Contact < s.Boot-int64(clamp(math.MaxInt64)) {
 		return errors.New("its clocks make no sense")
 	}
-	for _, p := range s.Protected {
-		if !validEndpoint(p.Protocol, p.First,
-			p.Last) || p.Sessions != access.SessionsCut && p.Sessions != access.SessionsKeep {
-			return fmt.Errorf("protected ports %d-%d make no sense", p.First, p.Last)
+	if err := checkProtected(s.Protected); err != nil {
+		return err
+	}
+	for _, t := range s.Trials {
+		if t.UntilBoot < 0 || t.UntilBoot-s.Boot > int64(access.MaxTrial) {
+			return fmt.Errorf("the trial %.80q makes no sense", t.Trial)
+		}
+		if err := checkProtected(t.Former); err != nil {
+			return err
 		}
 	}
 	for _, o := range s.Openings {
@@ -69,6 +74,16 @@ func (s savedState) check() error {
 			o.Last) || !o.Source.IsValid() || o.Source.Masked() != o.Source || o.CloseAfter < 0 ||
 			o.UntilBoot < 0 || o.UntilBoot-s.Boot > int64(access.MaxDuration) {
 			return fmt.Errorf("the opening of ports %d-%d makes no sense", o.First, o.Last)
+		}
+	}
+	return nil
+}
+
+func checkProtected(all []savedProtected) error {
+	for _, p := range all {
+		if !validEndpoint(p.Protocol, p.First,
+			p.Last) || p.Sessions != access.SessionsCut && p.Sessions != access.SessionsKeep {
+			return fmt.Errorf("protected ports %d-%d make no sense", p.First, p.Last)
 		}
 	}
 	return nil
@@ -86,10 +101,14 @@ func save(dir string, h held, now reading) error {
 	if err != nil {
 		return err
 	}
-	closed, err := encodeState(savedState{
-		Agent: state.Agent, Mode: state.Mode, Machines: state.Machines,
-		Protected: state.Protected,
-	})
+	only := savedState{
+		Agent: state.Agent, Mode: state.Mode, Machines: state.Machines, Protected: state.Protected,
+	}
+	if len(state.Trials) > 0 { // which end without anybody's help
+		only.Trials, only.BootID, only.Boot, only.Wall = state.Trials, state.BootID, state.Boot, state.Wall
+		only.Contact = state.Boot
+	}
+	closed, err := encodeState(only)
 	if err != nil {
 		return err
 	}
@@ -134,7 +153,7 @@ func load(dir string, self Identity, now reading) (h held, problem string) {
 func closedState(self Identity, last access.DesiredState, now reading) held {
 	d := access.DesiredState{Agent: self.Agent, Mode: self.Mode}
 	if last.Mode == self.Mode {
-		d.Machines, d.Protected = last.Machines, last.Protected
+		d.Machines, d.Protected, d.Trials = last.Machines, last.Protected, last.Trials
 	}
 	if len(d.Protected) == 0 && self.Mode == access.ModeHost {
 		d.Machines = []access.Guarded{{Machine: self.Machine, Name: self.Name}}

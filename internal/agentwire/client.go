@@ -119,6 +119,11 @@ func (c *Client) Renew(ctx context.Context, in Renew) (out Enrolled, err error) 
 // Report says what the agent really has.
 func (c *Client) Report(ctx context.Context, in Report) error { return c.post(ctx, "report", in, nil) }
 
+// Found says what the agent found on its host.
+func (c *Client) Found(ctx context.Context, in Findings) error {
+	return c.post(ctx, "findings", in, nil)
+}
+
 // ReportGlass says that a code was used while the server was out of reach.
 func (c *Client) ReportGlass(ctx context.Context, in GlassUse) error {
 	return c.post(ctx, "break-glass", in, nil)

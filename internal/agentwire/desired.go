@@ -13,6 +13,7 @@ const (
 	maxProtected = 100_000
 	maxOpenings  = 200_000
 	maxEnded     = 200_000
+	maxTrials    = 10_000
 	maxEpoch     = 64
 
 	maxCodeMillis = 366 * 24 * 60 * 60 * 1000
@@ -34,10 +35,14 @@ func EncodeDesired(d access.DesiredState, now time.Time) Desired {
 		w.Machines = append(w.Machines, guarded)
 	}
 	for _, p := range d.Protected {
-		w.Protected = append(w.Protected, Protected{
-			Machine: string(p.Machine), Protocol: string(p.Protocol), Ports: p.Ports.String(),
-			Sessions: string(p.Sessions),
-		})
+		w.Protected = append(w.Protected, encodeProtected(p))
+	}
+	for _, u := range d.Trials {
+		trial := Trial{ID: u.Trial, Machine: string(u.Machine), RemainingMillis: u.Until.Sub(now).Milliseconds()}
+		for _, p := range u.Former {
+			trial.Former = append(trial.Former, encodeProtected(p))
+		}
+		w.Trials = append(w.Trials, trial)
 	}
 	for _, o := range d.Openings {
 		remaining := o.Until.Sub(now).Milliseconds() // rounded down: never longer than it should be
@@ -60,6 +65,12 @@ func EncodeDesired(d access.DesiredState, now time.Time) Desired {
 	return w
 }
 
+func encodeProtected(p access.Protected) Protected {
+	return Protected{
+		Machine: string(p.Machine), Protocol: string(p.Protocol), Ports: p.Ports.String(), Sessions: string(p.Sessions),
+	}
+}
+
 // DecodeDesired returns the state that a message is of, with its ends counted from origin. It fails where the
 // whole cannot be believed, since it breaks a limit. A single opening that makes no sense is left out, which
 // leaves it closed, and a protected range that makes none is left out too; problems says so in words. Openings
@@ -69,7 +80,7 @@ func DecodeDesired(w Desired, origin time.Time) (d access.DesiredState, problems
 	case w.Revision < 0 || len(w.Epoch) > maxEpoch:
 		return d, nil, fmt.Errorf("the desired state has revision %d of epoch %.80q", w.Revision, w.Epoch)
 	case len(w.Machines) > maxMachines, len(w.Protected) > maxProtected,
-		len(w.Openings) > maxOpenings, len(w.Ended) > maxEnded:
+		len(w.Openings) > maxOpenings, len(w.Ended) > maxEnded, len(w.Trials) > maxTrials:
 		return d, nil, fmt.Errorf(
 			"the desired state is too large: %d machines, %d protected ranges, %d openings, %d ended grants",
 			len(w.Machines), len(w.Protected), len(w.Openings), len(w.Ended),
@@ -103,6 +114,17 @@ func DecodeDesired(w Desired, origin time.Time) (d access.DesiredState, problems
 			continue
 		}
 		d.Protected = append(d.Protected, p)
+	}
+	for _, w := range w.Trials {
+		u, err := w.decode(origin)
+		if err == nil && !known[u.Machine] {
+			err = fmt.Errorf("machine %.80q is not guarded here", w.Machine)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("a trial is not ended here, so its ports stay guarded: %v", err))
+			continue
+		}
+		d.Trials = append(d.Trials, u)
 	}
 	for _, w := range w.Openings {
 		if w.RemainingMillis <= 0 {
@@ -146,6 +168,25 @@ func (w Protected) decode() (access.Protected, error) {
 	var err error
 	p.Ports, err = endpoint(w.Protocol, w.Ports)
 	return p, err
+}
+
+func (w Trial) decode(origin time.Time) (access.Unconfirmed, error) {
+	u := access.Unconfirmed{Trial: w.ID, Machine: access.MachineID(w.Machine)}
+	if w.ID == "" || len(w.ID) > maxEpoch || w.RemainingMillis > access.MaxTrial.Milliseconds() {
+		return u, fmt.Errorf("trial %.80q remains for %d ms", w.ID, w.RemainingMillis)
+	}
+	u.Until = origin.Add(max(0, millis(w.RemainingMillis)))
+	for _, former := range w.Former {
+		p, err := former.decode()
+		if err == nil && p.Machine != u.Machine {
+			err = fmt.Errorf("it speaks of machine %.80q", former.Machine)
+		}
+		if err != nil {
+			return u, fmt.Errorf("what trial %.80q gives back: %w", w.ID, err)
+		}
+		u.Former = append(u.Former, p)
+	}
+	return u, nil
 }
 
 func (w Opening) decode(origin time.Time) (access.Opening, error) {

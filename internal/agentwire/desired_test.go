@@ -90,6 +90,29 @@ func TestDecodeDesiredRefusesTheWhole(t *testing.T) {
 	}
 }
 
+// TestATrialThatMakesNoSenseIsNotEnded leaves what it speaks of guarded.
+func TestATrialThatMakesNoSenseIsNotEnded(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(*Trial){
+		"no id":                func(w *Trial) { w.ID = "" },
+		"foreign machine":      func(w *Trial) { w.Machine = "machine-2" },
+		"longer than any":      func(w *Trial) { w.RemainingMillis = math.MaxInt64 },
+		"former of another":    func(w *Trial) { w.Former[0].Machine = "machine-2" },
+		"former that is broke": func(w *Trial) { w.Former[0].Ports = "0" },
+	} {
+		d := wireState()
+		d.Trials = []Trial{{
+			ID: "trial-1", Machine: "machine-1", RemainingMillis: 1, Former: []Protected{d.Protected[0]},
+		}}
+		edit(&d.Trials[0])
+		got, problems, err := DecodeDesired(d, noon())
+		if err != nil || len(got.Trials) > 0 || len(got.Protected) != 2 || len(problems) != 1 {
+			t.Errorf("%s: %d trials, %d protected ranges, problems %q, %v", name, len(got.Trials), len(got.Protected),
+				problems, err)
+		}
+	}
+}
+
 func TestDecodeDesiredLeavesWhatMakesNoSenseClosed(t *testing.T) {
 	t.Parallel()
 	for name, edit := range map[string]func(*Opening){
@@ -188,6 +211,16 @@ func drawState(t *rapid.T, now time.Time) access.DesiredState {
 			CloseAfter: time.Duration(rapid.Int64Range(0, 60_000).Draw(t, "close after")) * time.Millisecond,
 			Grants:     drawGrants(t, 1),
 		})
+		if rapid.Bool().Draw(t, "on trial") {
+			d.Trials = append(d.Trials, access.Unconfirmed{
+				Trial: rapid.StringN(1, 10, maxEpoch).Draw(t, "trial"), Machine: m,
+				Until: now.Add(time.Duration(rapid.Int64Range(1, access.MaxTrial.Milliseconds()).Draw(t, "remains")) *
+					time.Millisecond),
+				Former: []access.Protected{{
+					Machine: m, Protocol: drawTransport(t), Ports: drawPorts(t), Sessions: access.SessionsKeep,
+				}},
+			})
+		}
 		d.Codes = append(d.Codes, access.SealedCode{
 			ID: rapid.String().Draw(t, "code"), Machine: m, Hash: strings.Repeat("0f", 32),
 			Most:  time.Duration(rapid.Int64Range(1, 3600).Draw(t, "most")) * time.Second,
@@ -209,7 +242,11 @@ func TestWhatRemainsComesAcross(t *testing.T) {
 			t.Fatalf("problems %q, error %v", problems, err)
 		}
 		want := d
-		want.Openings, want.Codes = nil, nil
+		want.Openings, want.Codes, want.Trials = nil, nil, nil
+		for _, u := range d.Trials {
+			u.Until = origin.Add(u.Until.Sub(now))
+			want.Trials = append(want.Trials, u)
+		}
 		for _, o := range d.Openings {
 			if left := o.Until.Sub(now).Truncate(time.Millisecond); left > 0 {
 				o.Until = origin.Add(left)
@@ -240,6 +277,9 @@ func TestNoInstantIsSent(t *testing.T) {
 		}
 		for i := range d.Codes {
 			d.Codes[i].Until = d.Codes[i].Until.Add(set)
+		}
+		for i := range d.Trials {
+			d.Trials[i].Until = d.Trials[i].Until.Add(set)
 		}
 		after := EncodeDesired(d, now.Add(set))
 		after.ServerTime = before.ServerTime

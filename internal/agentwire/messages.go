@@ -43,6 +43,17 @@ type Desired struct {
 	Ended      []string    `json:"ended,omitempty" doc:"Grants that ended and were not yet seen gone: look, and report."`
 
 	Codes []SealedCode `json:"codes,omitempty" doc:"What codes for emergencies are verified by while the server is out of reach."`
+
+	Trials []Trial `json:"trials,omitempty" doc:"What is protected for a time alone unless it is confirmed; protected has it, too."`
+}
+
+// Trial says that what is protected of a machine waits to be confirmed. When nothing remains of it and no later state
+// was without it, the agent protects what was protected before.
+type Trial struct {
+	ID              string      `json:"id"`
+	Machine         string      `json:"machine"`
+	RemainingMillis int64       `json:"remainingMillis"`
+	Former          []Protected `json:"former,omitempty" doc:"What was protected of the machine before."`
 }
 
 // Guarded is a machine that the agent guards.
@@ -120,4 +131,17 @@ type GlassUse struct {
 	OpenedMicros int64  `json:"openedMicros" doc:"By the agent's clock, microseconds since 1970."`
 	ForSeconds   int64  `json:"forSeconds" minimum:"1"`
 	Reason       string `json:"reason" maxLength:"4096"`
+}
+
+// Findings is what an agent found on its host beside what it is asked to enforce. Servers that do not know it answer
+// with 404, and are not told again over that connection.
+type Findings struct {
+	Version string      `json:"version" maxLength:"64"`
+	Trials  []TrialSeen `json:"trials,omitempty" maxItems:"1000"`
+}
+
+// TrialSeen is what became of a trial at the agent.
+type TrialSeen struct {
+	ID    string `json:"id" maxLength:"64"`
+	State string `json:"state" enum:"inForce,undone" doc:"inForce: the guard is in force, and the agent has connected anew under it. undone: nobody confirmed it in time, and what was protected before is."`
 }

@@ -53,6 +53,9 @@ type DesiredState struct {
 	Openings  []Opening
 	Ended     []GrantID // grants that have ended and were not yet seen gone: the agent looks, and reports
 
+	// What is protected for a time alone unless it is confirmed: at most one for each machine. Protected has it, too.
+	Trials []Unconfirmed
+
 	Stream Stream // who is served with it
 
 	Codes []SealedCode // what codes for emergencies are verified by, while the server is out of reach
@@ -89,18 +92,11 @@ func Desired(s Scene, now time.Time) DesiredState {
 	for _, m := range s.Machines {
 		d.Machines = append(d.Machines, Guarded{Machine: m.ID, Name: m.Name, Addresses: slices.Clone(m.Addresses)})
 	}
-	guards := s.guards()
-	for machine, policies := range guards {
-		for _, p := range policies {
-			for _, rule := range p.Machines[0].Ports {
-				for _, transport := range rule.Protocol.Transports() {
-					d.Protected = append(d.Protected, Protected{
-						Machine: machine, Protocol: transport, Ports: rule.Ports, Sessions: sessions(p.Machines[0]),
-					})
-				}
-			}
-		}
+	guards, trials := s.guards(now)
+	for _, policies := range guards {
+		d.Protected = append(d.Protected, protectedBy(policies)...)
 	}
+	d.Trials = trials
 	var live []Grant
 	addresses := make(map[MachineID][]netip.Addr, len(s.Machines))
 	if s.Agent.Mode == ModeGateway {
@@ -122,17 +118,44 @@ func Desired(s Scene, now time.Time) DesiredState {
 	return d
 }
 
-// guards returns what guards each machine.
-func (s Scene) guards() map[MachineID][]Policy {
+// protectedBy returns what policies protect of the one machine that each of them names.
+func protectedBy(policies []Policy) (all []Protected) {
+	for _, p := range policies {
+		entry := p.Machines[0]
+		for _, rule := range entry.Ports {
+			for _, transport := range rule.Protocol.Transports() {
+				all = append(all, Protected{
+					Machine: entry.Machine, Protocol: transport, Ports: rule.Ports, Sessions: sessions(entry),
+				})
+			}
+		}
+	}
+	return all
+}
+
+// guards returns what guards each machine, and what of that waits to be confirmed.
+func (s Scene) guards(now time.Time) (guards map[MachineID][]Policy, trials []Unconfirmed) {
 	own := make(map[MachineID]Policy, len(s.Policies))
 	for _, p := range s.Policies {
 		own[p.Machine] = Policy{Machines: []MachinePolicy{p}}
 	}
-	guards := make(map[MachineID][]Policy, len(s.Machines))
+	guards = make(map[MachineID][]Policy, len(s.Machines))
 	for _, m := range s.Machines {
-		guards[m.ID] = Guards(m, own[m.ID], s.Scopes)
+		p := own[m.ID]
+		if entry, named := p.Of(m.ID); named && entry.Trial != nil {
+			former := entry.Trial.former(p, m.ID)
+			if entry.Trial.Pending(now) {
+				trials = append(trials, Unconfirmed{
+					Trial: entry.Trial.ID, Machine: m.ID, Until: entry.Trial.Until,
+					Former: protectedBy(Guards(m, former, s.Scopes)),
+				})
+			} else {
+				p = former
+			}
+		}
+		guards[m.ID] = Guards(m, p, s.Scopes)
 	}
-	return guards
+	return guards, trials
 }
 
 // Anywhere reports whether the sources hold every address of both families.
@@ -177,13 +200,25 @@ func sessions(p MachinePolicy) SessionMode {
 
 func (d *DesiredState) sort() {
 	slices.SortFunc(d.Machines, func(a, b Guarded) int { return cmp.Compare(a.Machine, b.Machine) })
-	slices.SortFunc(d.Protected, func(a, b Protected) int {
+	d.sortProtected()
+	slices.SortFunc(d.Trials, func(a, b Unconfirmed) int { return cmp.Compare(a.Machine, b.Machine) })
+	slices.Sort(d.Ended)
+}
+
+func (d *DesiredState) sortProtected() {
+	d.Protected = sortedProtected(d.Protected)
+	for i := range d.Trials {
+		d.Trials[i].Former = sortedProtected(d.Trials[i].Former)
+	}
+}
+
+func sortedProtected(all []Protected) []Protected {
+	slices.SortFunc(all, func(a, b Protected) int {
 		return cmp.Or(cmp.Compare(a.Machine, b.Machine), cmp.Compare(a.Protocol, b.Protocol),
 			cmp.Compare(a.Ports.First, b.Ports.First), cmp.Compare(a.Ports.Last, b.Ports.Last),
 			cmp.Compare(a.Sessions, b.Sessions))
 	})
-	d.Protected = slices.Compact(d.Protected) // two rules may guard one port for different sources
-	slices.Sort(d.Ended)
+	return slices.Compact(all) // two rules may guard one port for different sources
 }
 
 func (k OpeningKey) compare(other OpeningKey) int {

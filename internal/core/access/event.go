@@ -49,6 +49,8 @@ const (
 	PolicyDeleted   EventKind = "policy.deleted"
 	PolicyDisabled  EventKind = "policy.disabled"    // just-in-time access, for the machines of a scope
 	PolicyEnabled   EventKind = "policy.enabled"     // and again
+	PolicyConfirmed EventKind = "policy.confirmed"   // what was to be taken back unless somebody confirmed it stands
+	PolicyUndone    EventKind = "policy.undone"      // nobody confirmed it in time, or somebody took it back
 	PolicyExploited EventKind = "policy.loosenedUse" // who loosened a policy lately asks for access under it
 	MachineAdded    EventKind = "machine.added"
 	MachineLabelled EventKind = "machine.labelled"

@@ -120,6 +120,7 @@ type MachinePolicy struct {
 	Revision         int64         // of the policy, when it last changed what it says of the machine
 	Loosened         []Loosening   // who loosened it lately
 	Gap              time.Duration // windows of one person that lie less than it apart count as one; 0 means DefaultGap
+	Trial            *Trial        // it holds only until somebody confirms it; nil: it stands
 }
 
 // Loosening says that somebody made what a policy says of a machine, or an eligibility, less strict, or a network

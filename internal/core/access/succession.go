@@ -55,6 +55,6 @@ func (a Agent) MayHold(g Grant, now time.Time) bool {
 func Emptied(old Agent, successor DesiredState) DesiredState {
 	return DesiredState{
 		Agent: old.ID, Epoch: old.Epoch, Revision: old.Revision, Mode: old.Mode, Machines: successor.Machines,
-		Protected: successor.Protected, Stream: old.Stream,
+		Protected: successor.Protected, Trials: successor.Trials, Stream: old.Stream,
 	}
 }

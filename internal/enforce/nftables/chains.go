@@ -93,12 +93,10 @@ func (s shape) host() []Chain {
 			rule(jump("first")),
 			rule(leave("in_keep")),
 		}},
-		{Name: "arriving", Hook: "prerouting", Rules: []Rule{
+		{Name: "arriving", Hook: "prerouting", Rules: slices.Concat([]Rule{
 			rule(onLoopback("iif", unix.NFT_META_IIF), accept()),
 			rule(goesOnAsSent(), accept()),
-			rule(newKey().protocol().port(destination).in("cut"), leave("first_cut")),
-			rule(newKey().protocol().port(destination).in("keep"), leave("first_keep")),
-		}},
+		}, s.protected(destination, "first"))},
 		// What was let in by arriving is not judged, and not counted, once more.
 		{Name: "last_cut", Rules: []Rule{
 			rule(beginsAsSent(), isLocal("local", expr.CmpOpEq), accept()),
@@ -108,21 +106,36 @@ func (s shape) host() []Chain {
 			rule(beginsAsSent(), isLocal("local", expr.CmpOpEq), accept()),
 			rule(leave("in_keep")),
 		}},
-		{Name: "input", Hook: "input", Rules: []Rule{
+		{Name: "input", Hook: "input", Rules: slices.Concat([]Rule{
 			rule(onLoopback("iif", unix.NFT_META_IIF), accept()),
-			rule(newKey().protocol().port(destination).in("cut"), leave("last_cut")),
-			rule(newKey().protocol().port(destination).in("keep"), leave("last_keep")),
-		}},
+		}, s.protected(destination, "last"))},
 		{Name: "forward", Hook: "forward", Rules: []Rule{
 			rule(isDestinationTranslated(), isReply(), leave("translated")),
 		}},
-		{Name: "output", Hook: "output", Rules: []Rule{
+		{Name: "output", Hook: "output", Rules: slices.Concat([]Rule{
 			rule(onLoopback("oif", unix.NFT_META_OIF), accept()),
-			rule(newKey().protocol().port(source).in("cut"), leave("out_cut")),
-			rule(newKey().protocol().port(source).in("keep"), leave("out_keep")),
+		}, s.protected(source, "out"), []Rule{
 			rule(isDestinationTranslated(), isReply(), leave("translated")),
-		}},
+		})},
 	}
+}
+
+// either gives what build says for a set of protected ports and, where some are protected for a time, for theirs.
+func (s shape) either(set string, build func(set string) Rule) []Rule {
+	if !s.trying {
+		return []Rule{build(set)}
+	}
+	return []Rule{build(set), build(endingSet(set))}
+}
+
+// protected sends what is for the protected ports of the host itself to the chain for their sessions.
+func (s shape) protected(of side, chain string) (rules []Rule) {
+	for _, sessions := range []access.SessionMode{access.SessionsCut, access.SessionsKeep} {
+		rules = append(rules, s.either(protectedSet(s.mode, sessions, four), func(set string) Rule {
+			return rule(newKey().protocol().port(of).in(set), leave(chain+"_"+string(sessions)))
+		})...)
+	}
+	return rules
 }
 
 // gateway gives the chains that guard the ports of the machines behind it. In the hooks input and output it meets what
@@ -130,24 +143,23 @@ func (s shape) host() []Chain {
 func (s shape) gateway() []Chain {
 	var chains []Chain
 	for _, f := range []family{four, six} {
-		at := func(sessions access.SessionMode, of side, chain string) Rule {
-			k := newKey().address(f, of, f.bytes()*8).protocol().port(of)
-			return rule(isFamily(f).unsaid(), k.in(protectedSet(s.mode, sessions, f)), leave(chain))
+		at := func(of side, chain string) (rules []Rule) {
+			for _, sessions := range []access.SessionMode{access.SessionsCut, access.SessionsKeep} {
+				rules = append(rules, s.either(protectedSet(s.mode, sessions, f), func(set string) Rule {
+					k := newKey().address(f, of, f.bytes()*8).protocol().port(of)
+					return rule(isFamily(f).unsaid(), k.in(set), leave(chain+"_"+string(sessions)))
+				})...)
+			}
+			return rules
 		}
 		chains = append(chains,
-			Chain{Name: fmt.Sprintf("first%d", f), Rules: []Rule{
-				at(access.SessionsCut, destination, "in_cut"), at(access.SessionsKeep, destination, "in_keep"),
-			}},
-			Chain{Name: fmt.Sprintf("toward%d", f), Rules: []Rule{
-				at(access.SessionsCut, destination, "last_cut"), at(access.SessionsKeep, destination, "last_keep"),
-			}},
-			Chain{Name: fmt.Sprintf("from%d", f), Rules: []Rule{
-				at(access.SessionsCut, source, "out_cut"), at(access.SessionsKeep, source, "out_keep"),
-			}},
-			Chain{Name: fmt.Sprintf("through%d", f), Rules: []Rule{
-				at(access.SessionsCut, destination, "last_cut"), at(access.SessionsKeep, destination, "last_keep"),
-				at(access.SessionsCut, source, "out_cut"), at(access.SessionsKeep, source, "out_keep"),
-			}})
+			Chain{Name: fmt.Sprintf("first%d", f), Rules: at(destination, "in")},
+			Chain{Name: fmt.Sprintf("toward%d", f), Rules: at(destination, "last")},
+			Chain{Name: fmt.Sprintf("from%d", f), Rules: at(source, "out")},
+			Chain{
+				Name:  fmt.Sprintf("through%d", f),
+				Rules: slices.Concat(at(destination, "last"), at(source, "out")),
+			})
 	}
 	each := func(name string) []Rule {
 		return []Rule{rule(isFamily(four), leave(name+"4")), rule(isFamily(six), leave(name+"6"))}
@@ -171,15 +183,17 @@ func (s shape) gateway() []Chain {
 func (s shape) translated() []Chain {
 	chains := s.opened("back", remembered{})
 	for _, f := range []family{four, six} {
-		k := newKey()
-		r := []statement{isFamily(f).unsaid()}
-		if s.mode == access.ModeGateway {
-			k.asked(f)
-		} else {
-			r = append(r, newKey().asked(f).in(ownSet(f)))
-		}
-		r = append(r, k.protocol().askedPort().in(protectedSet(s.mode, access.SessionsCut, f)), leave("back_cut"))
-		chains = append(chains, Chain{Name: fmt.Sprintf("translated%d", f), Rules: []Rule{rule(r...)}})
+		rules := s.either(protectedSet(s.mode, access.SessionsCut, f), func(set string) Rule {
+			k := newKey()
+			r := []statement{isFamily(f).unsaid()}
+			if s.mode == access.ModeGateway {
+				k.asked(f)
+			} else {
+				r = append(r, newKey().asked(f).in(ownSet(f)))
+			}
+			return rule(append(r, k.protocol().askedPort().in(set), leave("back_cut"))...)
+		})
+		chains = append(chains, Chain{Name: fmt.Sprintf("translated%d", f), Rules: rules})
 	}
 	return append(chains,
 		Chain{Name: "back_cut", Rules: []Rule{

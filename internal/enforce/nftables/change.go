@@ -38,7 +38,12 @@ func (e *Enforcer) change(d access.DesiredState, clock stopwatch) error {
 		return err
 	}
 	var messages []netlink.Message
+	protected, moved := k.protected, false
+	if moved = !slices.Equal(k.state.Protected, d.Protected) || !sameTrials(k.state.Trials, d.Trials); moved {
+		protected = guarding(d, clock.now())
+	}
 	next, sets, chains := k.shape.with(k.book.inUse()), k.sets, k.chains
+	next.trying = protected.trying()
 	reshaped := !next.same(k.shape)
 	if reshaped {
 		sets, chains = next.sets(), next.chains()
@@ -48,17 +53,12 @@ func (e *Enforcer) change(d access.DesiredState, clock stopwatch) error {
 			messages = append(messages, newSet(e.table, s, uint32(i+1)))
 		}
 	}
-	protected := k.protected
-	if !slices.Equal(k.state.Protected, d.Protected) {
-		protected = protectedKeys(d)
-		for _, s := range sets {
-			if !s.Timed {
-				messages = append(messages,
-					addPlain(e.table, s.Name, missing(protected[s.Name], k.protected[s.Name]))...)
-				messages = append(messages,
-					deleteMembers(e.table, s.Name, missing(k.protected[s.Name], protected[s.Name]))...)
-			}
+	if moved {
+		guards, err := e.guard(k, sets, protected, clock)
+		if err != nil {
+			return err
 		}
+		messages = append(messages, guards...)
 	}
 	messages = append(messages, elements...)
 	if reshaped {
@@ -86,6 +86,30 @@ func (e *Enforcer) change(d access.DesiredState, clock stopwatch) error {
 		}
 	}
 	return nil
+}
+
+// guard gives the messages that bring the sets of protected ports to what shall be protected.
+func (e *Enforcer) guard(k *known, sets []Set, protected guarded, clock stopwatch) (messages []netlink.Message,
+	err error,
+) {
+	for _, s := range sets {
+		switch {
+		case s.Timed, s.Learned:
+		case s.Ending:
+			there := slices.ContainsFunc(k.sets, func(old Set) bool { return old.Name == s.Name })
+			filled, err := protected.rewritten(e.table, s, there, clock)
+			if err != nil {
+				return nil, err
+			}
+			messages = append(messages, filled...)
+		default:
+			messages = append(messages,
+				addPlain(e.table, s.Name, missing(protected.always[s.Name], k.protected.always[s.Name]))...)
+			messages = append(messages,
+				deleteMembers(e.table, s.Name, missing(k.protected.always[s.Name], protected.always[s.Name]))...)
+		}
+	}
+	return messages, nil
 }
 
 // reshape gives the messages that fill chains anew whose rules change, and then delete sets that no rule uses.

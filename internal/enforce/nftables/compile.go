@@ -26,9 +26,9 @@ func Compile(d access.DesiredState, now time.Time, table string, group uint16) (
 	for _, o := range d.Openings {
 		b.add(o)
 	}
-	s := shape{table: table, mode: d.Mode, group: group}.with(b.lengths(now))
+	protected := guarding(d, now)
+	s := shape{table: table, mode: d.Mode, group: group, trying: protected.trying()}.with(b.lengths(now))
 	r := Ruleset{Table: table, Mode: d.Mode, Sets: s.sets(), Chains: s.chains()}
-	protected := protectedKeys(d)
 	opened := make(map[string][]Element)
 	for at, e := range b.entries {
 		if want := e.want(now); want.until.Sub(now) >= leastLeft {
@@ -37,10 +37,15 @@ func Compile(d access.DesiredState, now time.Time, table string, group uint16) (
 		}
 	}
 	for i, set := range r.Sets {
-		if set.Timed {
+		switch {
+		case set.Timed:
 			r.Sets[i].Elements = opened[set.Name]
-		} else {
-			for key := range protected[set.Name] {
+		case set.Ending:
+			for key, until := range protected.ending[set.Name] {
+				r.Sets[i].Elements = append(r.Sets[i].Elements, Element{Key: key, Until: until})
+			}
+		default:
+			for key := range protected.always[set.Name] {
 				r.Sets[i].Elements = append(r.Sets[i].Elements, Element{Key: key})
 			}
 		}
@@ -202,40 +207,6 @@ func (b *book) places(k access.OpeningKey) (places []place, why string) {
 		}
 	}
 	return places, ""
-}
-
-// protectedKeys gives the keys of the sets of protected ports.
-func protectedKeys(d access.DesiredState) map[string]map[Key]bool {
-	sets := make(map[string]map[Key]bool)
-	put := func(name string, k Key) {
-		if sets[name] == nil {
-			sets[name] = make(map[Key]bool)
-		}
-		sets[name][k] = true
-	}
-	addresses := make(map[access.MachineID][]netip.Addr, len(d.Machines))
-	for _, m := range d.Machines {
-		addresses[m.Machine] = m.Addresses
-	}
-	for _, p := range d.Protected {
-		number := protocolNumber(p.Protocol)
-		sessions := access.SessionsCut
-		if p.Sessions == access.SessionsKeep && number == unix.IPPROTO_TCP {
-			sessions = access.SessionsKeep
-		}
-		for port := int(p.Ports.First); number != 0 && port <= int(p.Ports.Last); port++ {
-			k := portKey(number, port)
-			if d.Mode != access.ModeGateway {
-				put(protectedSet(d.Mode, sessions, four), k)
-				continue
-			}
-			for _, addr := range addresses[p.Machine] {
-				addr = addr.Unmap().WithZone("")
-				put(protectedSet(d.Mode, sessions, familyOf(addr)), addressKey(addr)+k)
-			}
-		}
-	}
-	return sets
 }
 
 func protocolNumber(p access.Protocol) byte {

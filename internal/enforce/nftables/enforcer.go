@@ -60,7 +60,7 @@ type known struct {
 	shape      shape
 	sets       []Set // without elements
 	chains     []Chain
-	protected  map[string]map[Key]bool
+	protected  guarded
 	book       *book
 	state      access.DesiredState // as last applied
 	structure  []object            // as the kernel listed it after our last change of rules and sets

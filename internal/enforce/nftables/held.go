@@ -37,7 +37,7 @@ func (e *Enforcer) look(keys []access.OpeningKey, clock stopwatch) ([]enforce.He
 	// everything is listed; else what is wanted, be it nothing: an opening that cannot be held has no place
 	whole := false
 	if all {
-		foreign, err := e.inspect()
+		foreign, err := e.inspect(clock.now())
 		if err != nil {
 			return nil, err
 		}
@@ -208,7 +208,7 @@ func (e *Enforcer) keyOf(at place) access.OpeningKey {
 
 // inspect compares the table with what the kernel listed after our last change, and says on Drift what is wrong. It
 // tells whether anybody has changed any rules since.
-func (e *Enforcer) inspect() (foreign bool, err error) {
+func (e *Enforcer) inspect(now time.Time) (foreign bool, err error) {
 	k := e.known
 	missed := e.missed.Swap(false)
 	generation, err := e.conn.generation()
@@ -235,10 +235,10 @@ func (e *Enforcer) inspect() (foreign bool, err error) {
 		for _, m := range members {
 			there[m.key] = true
 		}
-		for _, key := range missing(k.protected[s.Name], there) {
+		for _, key := range missing(k.protected.surely(s, now), there) {
 			e.say(fmt.Sprintf("%s was taken out of set %s of table inet %s", s.text(key), s.Name, e.table))
 		}
-		for _, key := range missing(there, k.protected[s.Name]) {
+		for _, key := range missing(there, k.protected.atMost(s)) {
 			e.say(fmt.Sprintf("%s was put into set %s of table inet %s", s.text(key), s.Name, e.table))
 		}
 	}

@@ -145,7 +145,7 @@ func newRule(table, chain string, r Rule) (netlink.Message, error) {
 // flags are those of the kernel.
 func (s Set) flags() uint32 {
 	var flags uint32
-	if s.Timed {
+	if s.Timed || s.Ending {
 		flags |= unix.NFT_SET_TIMEOUT
 	}
 	if s.Learned {
@@ -241,6 +241,21 @@ func addTimed(table, set string, members []member) ([]netlink.Message, error) {
 			}
 			return a.nest(unix.NFTA_SET_ELEM_EXPR,
 				func(a attributes) attributes { return counter(a, m.packets, m.bytes) })
+		}), nil
+}
+
+// addEnding adds elements that end and count nothing; like addTimed it refuses one without time left.
+func addEnding(table, set string, members []member) ([]netlink.Message, error) {
+	for _, m := range members {
+		if m.left < leastLeft {
+			return nil, fmt.Errorf("element of set %s with %s left: refused, as the kernel might keep it for ever", set,
+				m.left)
+		}
+	}
+	return membersOf(unix.NFT_MSG_NEWSETELEM, netlink.Create, table, set, members,
+		func(a attributes, m member) attributes {
+			millis := uint64(m.left.Milliseconds()) //nolint:gosec // positive, see above
+			return a.long(unix.NFTA_SET_ELEM_TIMEOUT, millis).long(unix.NFTA_SET_ELEM_EXPIRATION, millis)
 		}), nil
 }
 

@@ -31,11 +31,13 @@ func (e *Enforcer) rewrite(d access.DesiredState, clock stopwatch) error {
 		return err
 	}
 	_, _, d.Openings = enforce.Changes(nil, d.Openings)
-	k := &known{protected: protectedKeys(d), book: newBook(d.Mode, d.Machines), state: d}
+	k := &known{protected: guarding(d, clock.now()), book: newBook(d.Mode, d.Machines), state: d}
 	for _, o := range d.Openings {
 		k.book.add(o)
 	}
-	k.shape = shape{table: e.table, mode: d.Mode, group: e.group}.with(k.book.lengths(clock.now()))
+	k.shape = shape{
+		table: e.table, mode: d.Mode, group: e.group, trying: k.protected.trying(),
+	}.with(k.book.lengths(clock.now()))
 	k.sets, k.chains = k.shape.sets(), k.shape.chains()
 
 	flags := uint32(tableOwned | tablePersists)
@@ -63,8 +65,15 @@ func (e *Enforcer) rewrite(d access.DesiredState, clock stopwatch) error {
 	}
 	for i, s := range k.sets {
 		messages = append(messages, newSet(e.table, s, uint32(i+1)))
-		if !s.Timed {
-			messages = append(messages, addPlain(e.table, s.Name, sortedKeys(k.protected[s.Name]))...)
+		switch {
+		case s.Ending:
+			filled, err := k.protected.rewritten(e.table, s, false, clock)
+			if err != nil {
+				return err
+			}
+			messages = append(messages, filled...)
+		case !s.Timed:
+			messages = append(messages, addPlain(e.table, s.Name, sortedKeys(k.protected.always[s.Name]))...)
 		}
 	}
 	rules, err := writeChains(e.table, k.chains)

@@ -27,6 +27,7 @@ type Set struct {
 	Name     string
 	Fields   []Field   // what a key is made of
 	Timed    bool      // its elements end, and count packets
+	Ending   bool      // its elements end, and count nothing
 	Learned  bool      // the kernel itself puts in what it sees
 	Elements []Element // sorted by key
 }
@@ -42,7 +43,8 @@ const (
 	FieldPort     Field = 13 // inet_service
 )
 
-// Element is a member of a set. Until and Comment mean nothing where the set is not timed.
+// Element is a member of a set. Until and Comment mean nothing where the set is not timed, and Comment where it is
+// ending.
 type Element struct {
 	Key     Key
 	Until   time.Time
@@ -163,6 +165,9 @@ func (r Ruleset) Text(now time.Time) string {
 		if s.Timed {
 			b.WriteString("\t\tflags timeout\n\t\tcounter\n")
 		}
+		if s.Ending {
+			b.WriteString("\t\tflags timeout\n")
+		}
 		if s.Learned {
 			b.WriteString("\t\tflags dynamic\n")
 		}
@@ -170,6 +175,9 @@ func (r Ruleset) Text(now time.Time) string {
 			fmt.Fprintf(&b, "\t\t%s", s.text(e.Key))
 			if s.Timed {
 				fmt.Fprintf(&b, " timeout %s comment %q", e.Until.Sub(now), e.Comment)
+			}
+			if s.Ending {
+				fmt.Fprintf(&b, " timeout %s", e.Until.Sub(now))
 			}
 			b.WriteString("\n")
 		}

@@ -15,6 +15,7 @@ type shape struct {
 	mode    access.Mode
 	group   uint16
 	lengths map[family][]int // prefix lengths in use, the longest first
+	trying  bool             // some ports are protected for a time
 }
 
 // openSet is the set that holds the openings of one prefix length.
@@ -39,7 +40,8 @@ func (s shape) with(more map[family]map[int]bool) shape {
 
 // same tells whether two shapes of one mode have the same sets and rules.
 func (s shape) same(other shape) bool {
-	return slices.Equal(s.lengths[four], other.lengths[four]) && slices.Equal(s.lengths[six], other.lengths[six])
+	return s.trying == other.trying && slices.Equal(s.lengths[four], other.lengths[four]) &&
+		slices.Equal(s.lengths[six], other.lengths[six])
 }
 
 // sets gives the sets without elements.
@@ -57,6 +59,13 @@ func (s shape) sets() []Set {
 			Set{Name: ownSet(four), Fields: []Field{four.field()}, Learned: true},
 			Set{Name: ownSet(six), Fields: []Field{six.field()}, Learned: true})
 	}
+	if s.trying {
+		for _, set := range sets {
+			if !set.Learned {
+				sets = append(sets, Set{Name: endingSet(set.Name), Fields: set.Fields, Ending: true})
+			}
+		}
+	}
 	for _, f := range []family{four, six} {
 		fields := []Field{f.field(), FieldProtocol, FieldPort}
 		if s.mode == access.ModeGateway {
@@ -71,6 +80,9 @@ func (s shape) sets() []Set {
 
 // ownSet is the set of this host's own addresses at which a guarded port was tried.
 func ownSet(f family) string { return fmt.Sprintf("own%d", f) }
+
+// endingSet names the set of what is protected like that of the given set, but for a time alone.
+func endingSet(set string) string { return set + "_trial" }
 
 // protectedSet names the set of protected ports whose sessions end in that way: in host mode for both families.
 func protectedSet(m access.Mode, sessions access.SessionMode, f family) string {

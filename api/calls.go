@@ -168,6 +168,29 @@ func (c *Client) SetMachinePolicy(ctx context.Context, machine string, in Machin
 		call{method: http.MethodPut, path: policyPath(machine), header: ifMatch(ifRevision), body: in})
 }
 
+// TryMachinePolicy is SetMachinePolicy until a time is over: unless ConfirmMachinePolicy is called by then, what guarded
+// the machine before guards it again.
+func (c *Client) TryMachinePolicy(ctx context.Context, machine string, in MachinePolicy, ifRevision int64,
+	within time.Duration,
+) (MachinePolicyView, error) {
+	return ask[MachinePolicyView](ctx, c, call{
+		method: http.MethodPut, path: policyPath(machine), header: ifMatch(ifRevision), body: in,
+		query: url.Values{"confirmWithinSeconds": {strconv.FormatInt(int64(within/time.Second), 10)}},
+	})
+}
+
+// ConfirmMachinePolicy has what is tried on a machine stand. It calls over a new connection, which proves that the guard
+// lets the caller through.
+func (c *Client) ConfirmMachinePolicy(ctx context.Context, machine string) error {
+	c.http.CloseIdleConnections()
+	return c.do(ctx, call{method: http.MethodPost, path: policyPath(machine) + "/confirm"})
+}
+
+// UndoMachinePolicy takes back what is tried on a machine.
+func (c *Client) UndoMachinePolicy(ctx context.Context, machine string) error {
+	return c.do(ctx, call{method: http.MethodPost, path: policyPath(machine) + "/undo"})
+}
+
 // DeleteMachinePolicy takes a machine out of its policy; ifRevision as in SetMachinePolicy.
 func (c *Client) DeleteMachinePolicy(ctx context.Context, machine string, ifRevision int64) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: policyPath(machine), header: ifMatch(ifRevision)})

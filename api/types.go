@@ -263,6 +263,17 @@ type MachinePolicyView struct {
 	Others []MachinePolicyView `json:"others,omitempty" doc:"Policies that guard further ports of the machine, in the order in which they count. For each port one policy holds whole. Only where the policy is read."`
 
 	Instead []MachinePolicyView `json:"instead,omitempty" doc:"What would guard the machine if no policy named it."`
+
+	Trial *PolicyTrial `json:"trial,omitempty" doc:"What the policy says of the machine is taken back unless somebody confirms it; absent: it stands."`
+}
+
+// PolicyTrial says that a change of a machine's policy waits to be confirmed.
+type PolicyTrial struct {
+	By        string     `json:"by" doc:"Who made the change; the id where the caller may not know the name."`
+	BeganAt   time.Time  `json:"beganAt"`
+	Until     time.Time  `json:"until" doc:"Unless it is confirmed by then, the machine's agent takes it back."`
+	InForceAt *time.Time `json:"inForceAt,omitempty" doc:"Since when the agent has it in force, by what it said over a connection that it made under it; absent: it has not said so yet. Only where the policy is read. What confirms it comes over a connection that was made later."`
+	HadPolicy bool       `json:"hadPolicy" doc:"Whether a policy named the machine before, and will again."`
 }
 
 // ScopePolicy guards the machines of a resource group or a subscription, or those of them with labels; also machines

@@ -81,6 +81,13 @@ func (a *fakeAgent) follow(ctx context.Context) error {
 		if err := a.client.Report(ctx, report); err != nil {
 			return err
 		}
+		found := agentwire.Findings{Version: "1.2.3"}
+		for _, trial := range desired.Trials {
+			found.Trials = append(found.Trials, agentwire.TrialSeen{ID: trial.ID, State: agentwire.TrialInForce})
+		}
+		if err := a.client.Found(ctx, found); err != nil {
+			return err
+		}
 		select {
 		case a.reported <- struct{}{}:
 		default:

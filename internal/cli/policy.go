@@ -19,8 +19,8 @@ func (a *app) policyCommand() *cobra.Command {
 		"Policies define which ports of a machine are closed by default, and the limits within which a request may "+
 			"open them.",
 		a.listing(a.policyListCommand()), a.policyShowCommand(), a.policySetCommand(), a.policyDeleteCommand(),
-		a.policyScopeCommand(), a.policyDisableCommand(), a.policyEnableCommand(),
-		a.listing(a.policyDisabledCommand()), a.policyExplainCommand(), a.policyTestCommand())
+		a.policyConfirmCommand(), a.policyUndoCommand(), a.policyScopeCommand(), a.policyDisableCommand(),
+		a.policyEnableCommand(), a.listing(a.policyDisabledCommand()), a.policyExplainCommand(), a.policyTestCommand())
 }
 
 // guardedPort is one line of a table of policies.
@@ -112,6 +112,7 @@ func (a *app) printPolicies(views []api.MachinePolicyView, one bool) error {
 		return printList(a, views, nil, "")
 	}
 	if one {
+		a.sayTrial(views[0])
 		views = append(views, views[0].Others...)
 	}
 	return printList(a, guardedPorts(views), policyColumns(),

@@ -110,6 +110,7 @@ func (p *policyFlags) read(c *cobra.Command, systems ...string) (in api.MachineP
 func (a *app) policySetCommand() *cobra.Command {
 	var settings policyFlags
 	var yes, all bool
+	var within string
 	c := &cobra.Command{
 		Use:   "set MACHINE… [--port PORTS[/PROTOCOL]]… [--from PREFIX]… [--max DURATION]",
 		Short: "Guard ports of machines and set limits for requests",
@@ -119,17 +120,26 @@ and 5986 of Windows, and all of them if the operating system is not known. To se
 postern policy show -o yaml prints one. If a port would no longer be guarded, or another setting would be lost, such as
 approvers, the break-glass rule, a ticket or a gap, the command first lists it and asks for confirmation. For several
 machines, it always lists what changes on each; a machine whose policy changes meanwhile is left as it is. --yes confirms
-in advance. To guard machines that enroll later as well, use postern policy scope set.`,
+in advance. To guard machines that enroll later as well, use postern policy scope set.
+
+With --confirm-within, the change is on trial: unless postern policy confirm MACHINE is run within that time, the
+machine's agent takes it back by itself, and what guarded the machine before guards it again. Use it where a guarded port
+may be the way by which you, the agents or the server are reached.`,
 		Example: `  postern policy set web-1
   postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h
   postern policy set web-1 --port 22 --port 8000-8010/udp --sessions keep --close-after-loss 10m --require-reason
   postern policy set web-1 web-2 web-3 --port 22 --approvers ops:2 --require-reason --gap 1h
+  postern policy set web-1 --port 22 --confirm-within 5m
   postern policy set web-1 --file web-1.yaml`,
 		Args: takes(1, -1),
 		RunE: func(c *cobra.Command, args []string) error {
 			in, revision, where, err := a.policyToSet(c, &settings, args)
 			if err != nil {
 				return err
+			}
+			trial, err := trialLength(within, args)
+			if err != nil {
+				return usage(c, "--confirm-within: %s", err)
 			}
 			cl, err := a.client()
 			if err != nil {
@@ -146,7 +156,7 @@ in advance. To guard machines that enroll later as well, use postern policy scop
 			if revision == 0 {
 				revision = seen // what was guarded in between is not lost unasked
 			}
-			view, err := cl.SetMachinePolicy(c.Context(), args[0], in, revision)
+			view, err := cl.TryMachinePolicy(c.Context(), args[0], in, revision, trial)
 			if err != nil {
 				return where.locate(err)
 			}
@@ -155,6 +165,8 @@ in advance. To guard machines that enroll later as well, use postern policy scop
 	}
 	settings.add(c)
 	c.Flags().BoolVar(&all, "all-or-none", false, "of several machines, change none unless all can be changed")
+	c.Flags().StringVar(&within, "confirm-within", "",
+		"take the change back unless it is confirmed within this time, from 1m to 1h (default it stands at once)")
 	yesFlag(c, &yes)
 	return c
 }

@@ -66,6 +66,8 @@ type Caller struct {
 	Via       string     // cli, api, arm, portal
 	Session   string     // hash of the session's token; empty where there is none
 
+	// when the connection of the call was accepted; zero where that is not known. Behind a proxy it is the proxy's
+	ConnectedAt time.Time
 	SteppedUpAt time.Time // when the session was last confirmed with a passkey; zero where it never was
 	ProvedAt    time.Time // when whoever holds the session last proved who they are; zero where there is none
 	UsedAt      time.Time // about when the session was last used

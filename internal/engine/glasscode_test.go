@@ -20,7 +20,7 @@ func TestGlassCodes(t *testing.T) {
 	w := newWorld(t)
 	host := w.host("web-1")
 	w.guard("web-1")
-	codes, _, err := w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", 3)
+	codes, _, err := w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", 3)
 	if err != nil || len(codes) != 3 {
 		t.Fatalf("%v, %v", codes, err)
 	}
@@ -28,9 +28,9 @@ func TestGlassCodes(t *testing.T) {
 	if len(sealed) != 3 || sealed[0].Most != time.Hour {
 		t.Fatalf("the agent gets %+v", sealed)
 	}
-	_, _, err = w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", 18)
+	_, _, err = w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", 18)
 	wantCode(t, err, access.KindConflict, "tooManyCodes")
-	_, _, err = w.Machines.IssueGlassCodes(w.ctx, w.user("anna", "JIT Access Requester"), "web-1", 1)
+	_, _, err = w.Hosts.IssueGlassCodes(w.ctx, w.user("anna", "JIT Access Requester"), "web-1", 1)
 	if access.KindOf(err) != access.KindForbidden {
 		t.Errorf("anybody issues codes: %v", err)
 	}
@@ -80,7 +80,7 @@ func TestGlassCodesOutliveAnEnrollment(t *testing.T) {
 	w := newWorld(t)
 	w.host("web-1")
 	w.guard("web-1")
-	if _, _, err := w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", 3); err != nil {
+	if _, _, err := w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", 3); err != nil {
 		t.Fatal(err)
 	}
 	fresh := must(w.enrolWith(w.admin, machines.TokenInput{Name: "web-1"}))(t)
@@ -100,7 +100,7 @@ func TestGlassCodesOutliveAnEnrollment(t *testing.T) {
 		t); len(reviews.Items) != 1 || len(w.desired(fresh.Agent.ID).Codes) != 2 {
 		t.Errorf("reviews are %+v, and %d codes are left", reviews.Items, len(w.desired(fresh.Agent.ID).Codes))
 	}
-	if n := must(w.Machines.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(
+	if n := must(w.Hosts.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(
 		t); n != 2 || len(w.desired(fresh.Agent.ID).Codes) != 0 {
 		t.Errorf("%d were revoked, and %d are left", n, len(w.desired(fresh.Agent.ID).Codes))
 	}
@@ -114,14 +114,14 @@ func TestNoGlassCodeHidesBehindOthers(t *testing.T) {
 	w.host("web-1")
 	w.guard("web-1")
 	issue := func(count int) error {
-		_, _, err := w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", count)
+		_, _, err := w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", count)
 		return err
 	}
 	for range 51 {
 		if err := issue(20); err != nil {
 			t.Fatal(err)
 		}
-		must(w.Machines.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(t)
+		must(w.Hosts.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(t)
 		w.clock.advance(time.Second)
 	}
 	if err := issue(20); err != nil {
@@ -129,12 +129,12 @@ func TestNoGlassCodeHidesBehindOthers(t *testing.T) {
 	}
 	wantCode(t, issue(1), access.KindConflict, "tooManyCodes")
 	live := 0
-	for _, d := range must(w.Machines.GlassCodes(w.ctx, w.admin, "web-1"))(t) {
+	for _, d := range must(w.Hosts.GlassCodes(w.ctx, w.admin, "web-1"))(t) {
 		if w.clock.now().Before(d.Code.ExpiresAt) {
 			live++
 		}
 	}
-	if n := must(w.Machines.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(t); live != 20 || n != 20 {
+	if n := must(w.Hosts.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(t); live != 20 || n != 20 {
 		t.Errorf("%d are listed, and %d were revoked", live, n)
 	}
 }
@@ -159,10 +159,10 @@ func TestNoGlassCodeIsIssuedThatItsAgentWouldNotKeep(t *testing.T) {
 		}
 		return nil
 	})
-	_, _, err := w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", 2)
+	_, _, err := w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", 2)
 	wantCode(t, err, access.KindConflict, "tooManyCodesOfAgent")
 	w.clock.advance(2 * time.Hour) // they end
-	if _, _, err := w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", 2); err != nil {
+	if _, _, err := w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", 2); err != nil {
 		t.Error(err)
 	}
 }
@@ -174,7 +174,7 @@ func TestGlassUseByAWildClock(t *testing.T) {
 	w := newWorld(t)
 	host := w.host("web-1")
 	w.guard("web-1")
-	if _, _, err := w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", 2); err != nil {
+	if _, _, err := w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", 2); err != nil {
 		t.Fatal(err)
 	}
 	for i, micros := range []int64{math.MinInt64, math.MaxInt64} {
@@ -198,28 +198,28 @@ func TestGlassUseByAWildClock(t *testing.T) {
 func TestGlassCodesAreRevoked(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, twoOfOps)
-	_, _, err := w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", 20)
+	_, _, err := w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", 20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	old := w.desired(w.host.Agent.ID).Codes
 	start := w.size()
-	if n := must(w.Machines.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(
+	if n := must(w.Hosts.RevokeGlassCodes(w.ctx, w.admin, "web-1"))(
 		t); n != 20 || len(w.desired(w.host.Agent.ID).Codes) != 0 || w.kinds(start) != "breakGlass.codesRevoked" {
 		t.Fatalf("%d were revoked, the agent has %v, events are %s", n, w.desired(w.host.Agent.ID).Codes,
 			w.kinds(start))
 	}
-	_, _, err = w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", 1)
+	_, _, err = w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if list := must(w.Machines.GlassCodes(w.ctx, w.admin, "web-1"))(
+	if list := must(w.Hosts.GlassCodes(w.ctx, w.admin, "web-1"))(
 		t); len(list) != 21 || list[0].IssuerName != "admin" || w.clock.now().Before(list[0].Code.ExpiresAt) {
 		t.Errorf("the list is %+v", list)
 	}
-	_, err = w.Machines.RevokeGlassCodes(w.ctx, w.ann, "web-1")
+	_, err = w.Hosts.RevokeGlassCodes(w.ctx, w.ann, "web-1")
 	wantCode(t, err, access.KindForbidden, "forbidden")
-	_, err = w.Machines.GlassCodes(w.ctx, w.ann, "web-1")
+	_, err = w.Hosts.GlassCodes(w.ctx, w.ann, "web-1")
 	wantCode(t, err, access.KindForbidden, "forbidden")
 
 	use := requests.GlassUse{

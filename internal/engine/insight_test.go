@@ -83,7 +83,7 @@ func TestWhoHadByACode(t *testing.T) {
 	host := w.host("web-1")
 	w.guard("web-1")
 	ben := w.user("ben", "JIT Access Requester")
-	if _, _, err := w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", 2); err != nil {
+	if _, _, err := w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", 2); err != nil {
 		t.Fatal(err)
 	}
 	codes := w.desired(host.Agent.ID).Codes

@@ -111,7 +111,7 @@ func TestAnOfflineCodeAccusesNobody(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, twoOfOps)
 	w.listen(w.admin.Tenant)
-	if _, _, err := w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", 1); err != nil {
+	if _, _, err := w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", 1); err != nil {
 		t.Fatal(err)
 	}
 	use := requests.GlassUse{

@@ -85,6 +85,7 @@ type Reader interface {
 	RecallReader
 	ScopePolicyReader
 	AccessReviewReader
+	TrialReader
 	QuotaReader
 
 	Tenants(ctx context.Context) ([]access.Tenant, error)
@@ -215,6 +216,7 @@ type Tx interface {
 	RecallWriter
 	ScopePolicyWriter
 	AccessReviewWriter
+	TrialWriter
 
 	SaveTenant(ctx context.Context, t access.Tenant) error             // bumps the directory
 	SaveSubscription(ctx context.Context, s access.Subscription) error // bumps the directory

@@ -88,7 +88,7 @@ func TestDisablingAScopeOpensAndEndsNothing(t *testing.T) {
 		Name: "group", ResourceGroup: "default", Rules: portsFor(time.Hour, 22),
 	}, nil)
 	refusedAsDisabled(t, "a policy of the scope", err)
-	_, _, err = w.Machines.IssueGlassCodes(w.ctx, w.admin, "web-1", 1)
+	_, _, err = w.Hosts.IssueGlassCodes(w.ctx, w.admin, "web-1", 1)
 	refusedAsDisabled(t, "a code", err)
 	x := must(w.Requests.Explain(w.ctx, w.admin, requests.Question{
 		Machine: "web-1", Ports: access.SinglePort(22), Protocol: access.TCP,

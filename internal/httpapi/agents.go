@@ -28,6 +28,10 @@ func (a *API) agentRoutes(mux *http.ServeMux) {
 		method: http.MethodPost, path: "/agent/report", id: "report", tag: tag, entry: agents, maxBody: maxReport,
 		summary: "Say what the agent really has",
 	}, a.report)
+	register(a, operation{
+		method: http.MethodPost, path: "/agent/findings", id: "reportFindings", tag: tag, entry: agents,
+		summary: "Say what the agent found on its host",
+	}, a.found)
 	mux.HandleFunc("GET "+Prefix+"/agent/desired", a.desired)
 	a.huma.OpenAPI().AddOperation(&huma.Operation{
 		Method: http.MethodGet, Path: Prefix + "/agent/desired", OperationID: "followDesired", Tags: []string{tag},
@@ -98,4 +102,19 @@ func (a *API) report(ctx context.Context, in *reportInput) (*nothing, error) {
 		return nil, err
 	}
 	return &nothing{}, a.engine.Machines.Report(ctx, in.agent.ID, in.address, r)
+}
+
+type findingsInput struct {
+	calling
+
+	Body agentwire.Findings
+}
+
+func (a *API) found(ctx context.Context, in *findingsInput) (*nothing, error) {
+	var wrong invalid
+	f := agentwire.DecodeFindings(in.Body, wrong.fault)
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
+	return &nothing{}, a.engine.Hosts.Find(ctx, in.agent.ID, f)
 }

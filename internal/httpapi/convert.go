@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -149,6 +150,11 @@ func viewOut(p access.Policy, e access.MachinePolicy, machine string,
 	}
 	if p.Reach != "" {
 		out.Revision = 0 // which a policy of the machine alone would have: there is none
+	}
+	if t := e.Trial; t != nil {
+		out.Trial = &api.PolicyTrial{
+			By: cmp.Or(names[t.By], string(t.By)), BeganAt: t.Began.UTC(), Until: t.Until.UTC(), HadPolicy: t.Named,
+		}
 	}
 	return out
 }

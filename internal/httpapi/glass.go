@@ -9,7 +9,7 @@ import (
 	"github.com/postern-dev/postern/internal/agentwire"
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/engine"
-	"github.com/postern-dev/postern/internal/engine/machines"
+	"github.com/postern-dev/postern/internal/engine/hosts"
 	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
@@ -43,7 +43,7 @@ type glassCodesInput struct {
 }
 
 func (a *API) issueGlassCodes(ctx context.Context, in *glassCodesInput) (*answer[api.GlassCodes], error) {
-	codes, m, err := a.engine.Machines.IssueGlassCodes(ctx, in.caller, in.Machine, in.Body.Count)
+	codes, m, err := a.engine.Hosts.IssueGlassCodes(ctx, in.caller, in.Machine, in.Body.Count)
 	return &answer[api.GlassCodes]{api.GlassCodes{Machine: m.Name, Codes: codes}}, err
 }
 
@@ -54,10 +54,10 @@ type machineCodesInput struct {
 }
 
 func (a *API) listGlassCodes(ctx context.Context, in *machineCodesInput) (*answer[api.Page[api.GlassCode]], error) {
-	list, err := a.engine.Machines.GlassCodes(ctx, in.caller, in.Machine)
+	list, err := a.engine.Hosts.GlassCodes(ctx, in.caller, in.Machine)
 	now := a.now()
 	return &answer[api.Page[api.GlassCode]]{
-		page(engine.Listed[machines.GlassCodeDetail]{Items: list}, func(d machines.GlassCodeDetail) api.GlassCode {
+		page(engine.Listed[hosts.GlassCodeDetail]{Items: list}, func(d hosts.GlassCodeDetail) api.GlassCode {
 			c := d.Code
 			out := api.GlassCode{
 				ID: string(c.ID), State: "unused", MaxSeconds: int64(c.Most / time.Second), IssuedBy: d.IssuerName,
@@ -76,7 +76,7 @@ func (a *API) listGlassCodes(ctx context.Context, in *machineCodesInput) (*answe
 }
 
 func (a *API) revokeGlassCodes(ctx context.Context, in *machineCodesInput) (*answer[api.RevokedGlassCodes], error) {
-	n, err := a.engine.Machines.RevokeGlassCodes(ctx, in.caller, in.Machine)
+	n, err := a.engine.Hosts.RevokeGlassCodes(ctx, in.caller, in.Machine)
 	return &answer[api.RevokedGlassCodes]{api.RevokedGlassCodes{Revoked: n}}, err
 }
 

@@ -35,6 +35,16 @@ func (a *API) policyRoutes() {
 		entry:   people,
 		summary: "Stop guarding a machine and end what is open on it",
 	}, a.deleteMachinePolicy)
+	register(a, operation{
+		method: http.MethodPost, path: "/machines/{machine}/policy/confirm", id: "confirmMachinePolicy", tag: tag,
+		entry: people,
+		summary: "Have a policy stand that is taken back otherwise, by a call over a connection that was made after the " +
+			"guard took effect",
+	}, a.confirmMachinePolicy)
+	register(a, operation{
+		method: http.MethodPost, path: "/machines/{machine}/policy/undo", id: "undoMachinePolicy", tag: tag, entry: people,
+		summary: "Take back a policy that waits to be confirmed",
+	}, a.undoMachinePolicy)
 }
 
 func (a *API) listPolicies(ctx context.Context, in *listInput) (*answer[api.Page[api.MachinePolicyView]], error) {
@@ -64,6 +74,9 @@ func (a *API) policyAnswerOf(ctx context.Context, c engine.Caller,
 	var named []access.PrincipalID
 	for _, d := range slices.Concat(found.Guards, found.Instead) {
 		named = append(named, engine.NamedInPolicy(d.Entry)...)
+		if t := d.Entry.Trial; t != nil {
+			named = append(named, t.By)
+		}
 	}
 	names, err := a.engine.Machines.Names(ctx, c, named)
 	if err != nil {
@@ -76,6 +89,9 @@ func (a *API) policyAnswerOf(ctx context.Context, c engine.Caller,
 		return out
 	}
 	first := views(found.Guards[:1])[0]
+	if first.Trial != nil {
+		first.Trial.InForceAt = instant(found.InForce)
+	}
 	first.Others, first.Instead = views(found.Guards[1:]), views(found.Instead)
 	return &policyAnswer{ETag: etag(first.Revision), Body: first}, nil
 }
@@ -95,6 +111,7 @@ type setPolicyInput struct {
 
 	Machine string `path:"machine" maxLength:"2048" doc:"Name, id or resource id; a resource id with its slashes escaped."`
 	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that was seen: with another one now, nothing changes and the answer is 409."`
+	Within  int64  `query:"confirmWithinSeconds" minimum:"0" maximum:"3600" doc:"Take the policy back unless it is confirmed within so many seconds, 60 at least; absent or 0: it stands at once."`
 	Body    api.MachinePolicy
 }
 
@@ -105,11 +122,19 @@ func (a *API) setMachinePolicy(ctx context.Context, in *setPolicyInput) (*policy
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	d, err := a.engine.Machines.SetMachinePolicy(ctx, in.caller, in.Machine, entry, revision)
+	d, err := a.engine.Machines.TryMachinePolicy(ctx, in.caller, in.Machine, entry, revision, seconds(in.Within))
 	if err != nil {
 		return nil, asWritten(err)
 	}
 	return a.policyAnswerOf(ctx, in.caller, machines.MachineGuards{Guards: []engine.PolicyDetail{d}})
+}
+
+func (a *API) confirmMachinePolicy(ctx context.Context, in *machineInput) (*nothing, error) {
+	return &nothing{}, a.engine.Hosts.ConfirmMachinePolicy(ctx, in.caller, in.Machine)
+}
+
+func (a *API) undoMachinePolicy(ctx context.Context, in *machineInput) (*nothing, error) {
+	return &nothing{}, a.engine.Hosts.UndoMachinePolicy(ctx, in.caller, in.Machine)
 }
 
 type deletePolicyInput struct {

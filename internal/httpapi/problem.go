@@ -14,6 +14,7 @@ import (
 
 	"github.com/postern-dev/postern/api"
 	"github.com/postern-dev/postern/internal/core/access"
+	"github.com/postern-dev/postern/internal/engine/hosts"
 )
 
 const problemType = "application/problem+json"
@@ -80,6 +81,9 @@ func problemOf(err error) *problem {
 	}
 	for _, r := range e.Reasons {
 		p.Reasons = append(p.Reasons, api.Reason{Code: r.Code, Field: r.Field, Message: r.Message})
+	}
+	if p.Code == hosts.OldConnection {
+		p.headers.Set("Connection", "close") // the next call comes over a new one
 	}
 	switch p.Status {
 	case http.StatusUnauthorized:

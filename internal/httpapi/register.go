@@ -195,7 +195,16 @@ func (a *API) caller(r *http.Request, address netip.Addr,
 		}
 		return engine.Caller{}, err
 	}
-	return who(r.Context(), token, address, by)
+	c, err := who(r.Context(), token, address, by)
+	c.ConnectedAt, _ = r.Context().Value(connectedKey{}).(time.Time)
+	return c, err
+}
+
+type connectedKey struct{}
+
+// Connected is the context of a connection that was accepted at an instant, for the ConnContext of an http.Server.
+func Connected(ctx context.Context, at time.Time) context.Context {
+	return context.WithValue(ctx, connectedKey{}, at)
 }
 
 // credential gives the token of the header Authorization or, without one, of a browser's session.

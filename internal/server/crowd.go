@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/postern-dev/postern/internal/httpapi"
 )
 
 // crowd counts the connections of each address, so that one that opens ever more leaves room for others. Those of
@@ -165,7 +167,12 @@ func (c *countedConn) Close() error {
 
 type countedKey struct{}
 
-// withConn is an http.Server's ConnContext: it lets proven find the connection of a call.
+// connected is an http.Server's ConnContext.
+func (s *server) connected(ctx context.Context, conn net.Conn) context.Context {
+	return withConn(httpapi.Connected(ctx, s.now()), conn)
+}
+
+// withConn lets proven find the connection of a call.
 func withConn(ctx context.Context, conn net.Conn) context.Context {
 	if secured, is := conn.(*tls.Conn); is {
 		conn = secured.NetConn()

@@ -239,7 +239,7 @@ func (s *server) front() *http.Server {
 	return &http.Server{
 		Handler: s.faces(mux), TLSConfig: s.certificate.config(), ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:    idleTimeout,
-		MaxHeaderBytes: maxHeader, ConnContext: withConn, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		MaxHeaderBytes: maxHeader, ConnContext: s.connected, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
 

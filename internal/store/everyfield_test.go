@@ -259,6 +259,12 @@ func everyKept(f *fixture) []kept {
 				list, err := r.AccessReviewItems(ctx, engine.AccessReviewItemFilter{Review: "access-review-1"}, one)
 				return find(list.Items, err, func(review.Item) bool { return true })
 			}),
+		keep("SaveTrial", func(u *access.Undo) { u.Machine = "machine-9" },
+			func(ctx context.Context, tx engine.Tx, u access.Undo) error { return tx.SaveTrial(ctx, u) },
+			func(ctx context.Context, r engine.Reader) (access.Undo, error) { return r.TrialOf(ctx, "machine-9") }),
+		keep("SaveFound", func(v *access.Found) { v.Agent = "agent-9" },
+			func(ctx context.Context, tx engine.Tx, v access.Found) error { return tx.SaveFound(ctx, v) },
+			func(ctx context.Context, r engine.Reader) (access.Found, error) { return r.FoundBy(ctx, "agent-9") }),
 		keep("SaveRequest", func(r *access.Request) {
 			r.ID, r.Tenant, r.Requester = "request-1", tenantID, f.user
 			r.State = access.RequestPending // no other has a StageUntil

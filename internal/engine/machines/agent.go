@@ -94,8 +94,8 @@ func (e *Service) Desired(ctx context.Context, agent access.AgentID) (access.Des
 	return states[0], errs[0]
 }
 
-// known refuses an agent that is not there, or counts no longer.
-func known(a access.Agent) error {
+// Known refuses an agent that is not there, or counts no longer.
+func Known(a access.Agent) error {
 	if a.ID == "" || a.Revoked {
 		return access.Fault(access.KindUnauthenticated, "agentRefused",
 			"this server no longer knows the agent: enroll it again")

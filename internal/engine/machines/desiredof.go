@@ -36,7 +36,7 @@ func (e *Service) DesiredOf(ctx context.Context, agents []access.AgentID) (state
 				}
 				continue
 			}
-			if errs[i] = known(scene.Agent); errs[i] == nil {
+			if errs[i] = Known(scene.Agent); errs[i] == nil {
 				states[i] = access.Desired(scene, e.kernel.Now())
 				states[i].Codes = codes[scene.Agent.ID]
 			}
@@ -60,8 +60,8 @@ func (e *Service) emptied(ctx context.Context, r engine.Reader,
 		return d, nil, err
 	}
 	next := scenes[old.Successor]
-	if refusal := known(next.Agent); refusal != nil || len(next.Machines) == 0 {
-		return d, known(old), nil // nothing says what to guard, and what the agent guards must stay so
+	if refusal := Known(next.Agent); refusal != nil || len(next.Machines) == 0 {
+		return d, Known(old), nil // nothing says what to guard, and what the agent guards must stay so
 	}
 	return access.Emptied(old, access.Desired(next, e.kernel.Now())), nil, nil
 }

@@ -3,6 +3,7 @@ package machines
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/rbac"
@@ -14,6 +15,7 @@ import (
 type MachineGuards struct {
 	Guards  []engine.PolicyDetail // at least one
 	Instead []engine.PolicyDetail // what would guard the machine if no policy named it; nothing where none does
+	InForce time.Time             // of a trial: since when the agent has it in force, as access.Undo says
 }
 
 // MachinePolicy returns what guards a machine.
@@ -34,6 +36,13 @@ func (e *Service) MachinePolicy(ctx context.Context, c engine.Caller, machine st
 				return notConfigured(m)
 			}
 			out = MachineGuards{Guards: details(may, m, all)}
+			if all[0].Machines[0].Trial != nil {
+				u, err := r.TrialOf(ctx, m.ID)
+				if err != nil && !engine.IsKind(err, access.KindNotFound) {
+					return fmt.Errorf("read trial: %w", err)
+				}
+				out.InForce = u.InForce
+			}
 			if all[0].Reach != "" {
 				return nil
 			}
@@ -80,11 +89,26 @@ func notNamed(ctx context.Context, r engine.Reader, m access.Machine) error {
 func (e *Service) SetMachinePolicy(ctx context.Context, c engine.Caller, machine string, entry access.MachinePolicy,
 	ifRevision *int64,
 ) (d engine.PolicyDetail, err error) {
+	return e.setMachinePolicy(ctx, c, machine, entry, ifRevision, 0)
+}
+
+// TryMachinePolicy is SetMachinePolicy until a time is over: unless somebody confirms it by then, with
+// ConfirmMachinePolicy, what was said of the machine before holds again. The agent ends it by itself, whether or not
+// it reaches the server.
+func (e *Service) TryMachinePolicy(ctx context.Context, c engine.Caller, machine string, entry access.MachinePolicy,
+	ifRevision *int64, within time.Duration,
+) (d engine.PolicyDetail, err error) {
+	return e.setMachinePolicy(ctx, c, machine, entry, ifRevision, within)
+}
+
+func (e *Service) setMachinePolicy(ctx context.Context, c engine.Caller, machine string, entry access.MachinePolicy,
+	ifRevision *int64, within time.Duration,
+) (d engine.PolicyDetail, err error) {
 	err = e.kernel.Change(ctx, c,
 		engine.Attempt{Action: rbac.PoliciesWrite, Details: map[string]string{"machine": machine}},
 		func(tx engine.Tx, may engine.Rights) error {
 			w := e.kernel.NewWork(tx, may.Now)
-			if d, err = e.SetPolicyIn(ctx, w, may, machine, entry, ifRevision); err != nil {
+			if d, err = e.setPolicyIn(ctx, w, may, machine, entry, ifRevision, within); err != nil {
 				return err
 			}
 			return w.Finish(ctx)
@@ -96,12 +120,18 @@ func (e *Service) SetMachinePolicy(ctx context.Context, c engine.Caller, machine
 func (e *Service) SetPolicyIn(ctx context.Context, w *engine.Work, may engine.Rights, machine string,
 	entry access.MachinePolicy, ifRevision *int64,
 ) (d engine.PolicyDetail, err error) {
+	return e.setPolicyIn(ctx, w, may, machine, entry, ifRevision, 0)
+}
+
+func (e *Service) setPolicyIn(ctx context.Context, w *engine.Work, may engine.Rights, machine string,
+	entry access.MachinePolicy, ifRevision *int64, within time.Duration,
+) (d engine.PolicyDetail, err error) {
 	m, err := toConfigure(ctx, w.Tx, may, machine)
 	if err != nil {
 		return d, err
 	}
 	w.Machines[m.ID] = m
-	return e.setMachine(ctx, w, may, m, access.MachinePolicy{}, entry, ifRevision)
+	return e.setMachine(ctx, w, may, m, access.MachinePolicy{}, entry, ifRevision, within)
 }
 
 // toConfigure finds a machine for whose policy the caller may write, and for which just-in-time access is not disabled.
@@ -110,7 +140,7 @@ func toConfigure(ctx context.Context, r engine.Reader, may engine.Rights, ref st
 	if err != nil {
 		return m, err
 	}
-	return m, (&NetworkNames{R: r, Tenant: m.Tenant}).mayConfigure(ctx, m)
+	return m, (&NetworkNames{R: r, Tenant: m.Tenant}).MayConfigure(ctx, m)
 }
 
 // policyToEdit gives the policy that names a machine, with what it says of that one alone, or else the default one of

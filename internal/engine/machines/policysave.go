@@ -37,12 +37,16 @@ func savePolicy(ctx context.Context, w *engine.Work, was, next access.Policy, by
 	for i := range next.Machines {
 		entry := &next.Machines[i]
 		old, had := was.Of(entry.Machine)
+		entry.Trial = old.Trial
 		var err error
 		if *entry, err = remember(ctx, w, old, had, *entry, by); err != nil {
 			return next, err
 		}
 		entry.Revision = old.Revision
 		if !had || !reflect.DeepEqual(old, *entry) {
+			if old.Trial != nil {
+				return next, onTrial(ctx, w, entry.Machine)
+			}
 			entry.Revision, changed[entry.Machine] = next.Revision, true
 		}
 	}
@@ -59,7 +63,7 @@ func savePolicy(ctx context.Context, w *engine.Work, was, next access.Policy, by
 		if err != nil {
 			return next, err
 		}
-		if err := networks.mayConfigure(ctx, m); err != nil {
+		if err := networks.MayConfigure(ctx, m); err != nil {
 			return next, err
 		}
 		old, _ := was.Of(entry.Machine)
@@ -122,6 +126,9 @@ func saveEntry(ctx context.Context, w *engine.Work, was access.Policy, entry acc
 		return next, fmt.Errorf("save policy: %w", err)
 	}
 	details := map[string]string{"name": next.Name}
+	if t := entry.Trial; t != nil {
+		details["confirmWithin"] = t.Until.Sub(t.Began).String()
+	}
 	if err := enterPolicy(ctx, w, &NetworkNames{R: w.Tx, Tenant: next.Tenant}, m, old, entry, by, details); err != nil {
 		return next, err
 	}
@@ -233,6 +240,11 @@ func unguard(ctx context.Context, w *engine.Work, was access.MachinePolicy, by a
 	}
 	if err := rememberEasier(ctx, w, guards, policy.Easier(before, guards), m, by.ID); err != nil {
 		return err
+	}
+	if was.Trial != nil {
+		if err := w.Tx.DeleteTrial(ctx, m.ID); err != nil {
+			return fmt.Errorf("delete trial: %w", err)
+		}
 	}
 	if err := networks.resolve(ctx, guards); err != nil {
 		return err

@@ -185,6 +185,7 @@ func (in PolicyInput) over(ctx context.Context, r engine.Reader, was access.Poli
 				return nil, fmt.Errorf("read former entry: %w", err)
 			}
 			old = former
+			old.Trial = nil
 		}
 		old.Ports = entry.Ports
 		machines[i] = old

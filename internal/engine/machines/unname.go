@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/postern-dev/postern/internal/core/access"
 	"github.com/postern-dev/postern/internal/core/policy"
@@ -28,7 +29,7 @@ func (e *Service) Unname(ctx context.Context, tx engine.Tx, may engine.Rights, m
 	entry, _ := was.Of(m.ID)
 	w := e.kernel.NewWork(tx, may.Now)
 	w.Machines[m.ID] = m
-	if _, err = e.setMachine(ctx, w, may, m, entry, without(entry), nil); err != nil {
+	if _, err = e.setMachine(ctx, w, may, m, entry, without(entry), nil, 0); err != nil {
 		return err
 	}
 	return w.Finish(ctx)
@@ -49,12 +50,15 @@ func (e *Service) UnnameScope(ctx context.Context, tx engine.Tx, may engine.Righ
 }
 
 // setMachine authorizes and saves what guards a machine. What is wrong with it, and was with before too, does not
-// matter. The caller finishes.
+// matter. With a time in which it is to be confirmed it is a trial. The caller finishes.
 func (e *Service) setMachine(ctx context.Context, w *engine.Work, may engine.Rights, m access.Machine,
-	before, entry access.MachinePolicy, ifRevision *int64,
+	before, entry access.MachinePolicy, ifRevision *int64, within time.Duration,
 ) (d engine.PolicyDetail, err error) {
 	was, entry, err := e.plan(ctx, w.Tx, may, m, before, entry, ifRevision)
 	if err != nil {
+		return d, err
+	}
+	if entry.Trial, err = tryEntry(ctx, w, m, was, within, may.Caller.Principal); err != nil {
 		return d, err
 	}
 	next, err := saveEntry(ctx, w, was, entry, m, may.Actor(was.Tenant))

@@ -91,6 +91,7 @@ func (e *Services) Reconcile(ctx context.Context) (next time.Time, err error) {
 	if err := e.Requests.Recount(ctx); err != nil {
 		e.kernel.Log.ErrorContext(ctx, "count votes anew", "error", err)
 	}
+	trial, trialErr := e.Hosts.EndTrials(ctx)
 	next, stuckErr := e.settleDue(ctx)
 	for more := true; more && stuckErr == nil; {
 		var recallErr error
@@ -101,10 +102,12 @@ func (e *Services) Reconcile(ctx context.Context) (next time.Time, err error) {
 			next, stuckErr = e.settleDue(ctx)
 		}
 	}
-	if next.IsZero() || !assigned.IsZero() && assigned.Before(next) {
-		next = assigned
+	for _, other := range []time.Time{assigned, trial} {
+		if next.IsZero() || !other.IsZero() && other.Before(next) {
+			next = other
+		}
 	}
-	return next, errors.Join(err, stuckErr)
+	return next, errors.Join(err, trialErr, stuckErr)
 }
 
 func (e *Services) settleDue(ctx context.Context) (next time.Time, err error) {

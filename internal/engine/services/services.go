@@ -15,6 +15,7 @@ import (
 	"github.com/postern-dev/postern/internal/engine/apps"
 	"github.com/postern-dev/postern/internal/engine/directory"
 	"github.com/postern-dev/postern/internal/engine/fleet"
+	"github.com/postern-dev/postern/internal/engine/hosts"
 	"github.com/postern-dev/postern/internal/engine/inbox"
 	"github.com/postern-dev/postern/internal/engine/machines"
 	"github.com/postern-dev/postern/internal/engine/notices"
@@ -73,6 +74,7 @@ type Services struct {
 	Alerts    *alerts.Service
 	Machines  *machines.Service
 	Fleet     *fleet.Service
+	Hosts     *hosts.Service
 	Requests  *requests.Service
 	Roles     *roles.Service
 	Reviews   *reviews.Service
@@ -102,6 +104,7 @@ func New(c Config) (*Services, error) {
 	s.Alerts = alerts.New(kernel, s.Records, s.Notices)
 	s.Machines = machines.New(kernel, s.Directory, rules, c.Tickets)
 	s.Fleet = fleet.New(kernel, s.Machines)
+	s.Hosts = hosts.New(kernel)
 	s.Requests = requests.New(kernel, s.Machines, rules, c.Tickets, c.Quotas)
 	s.Roles = roles.New(kernel, s.Machines, s.Requests)
 	s.Reviews = reviews.New(kernel, s.Records, s.Directory, s.Machines, s.Roles)

@@ -1,4 +1,4 @@
-package machines
+package hosts
 
 import (
 	"cmp"
@@ -16,6 +16,7 @@ import (
 	"github.com/postern-dev/postern/internal/core/rbac"
 	"github.com/postern-dev/postern/internal/engine"
 	"github.com/postern-dev/postern/internal/engine/directory"
+	"github.com/postern-dev/postern/internal/engine/machines"
 )
 
 // Bounds on codes for emergencies.
@@ -60,7 +61,7 @@ func (e *Service) IssueGlassCodes(ctx context.Context, c engine.Caller, machine 
 					live++
 				}
 			}
-			sealed, err := SealedCodes(ctx, tx, []access.AgentID{m.Agent}, may.Now)
+			sealed, err := machines.SealedCodes(ctx, tx, []access.AgentID{m.Agent}, may.Now)
 			if err != nil {
 				return err
 			}
@@ -75,7 +76,7 @@ func (e *Service) IssueGlassCodes(ctx context.Context, c engine.Caller, machine 
 					"machine %q has %d unused codes; with %d more it would have more than %d: revoke them first",
 					m.Name, live, count, maxGlassCodes)
 			}
-			if err := (&NetworkNames{R: tx, Tenant: m.Tenant}).mayConfigure(ctx, m); err != nil {
+			if err := (&machines.NetworkNames{R: tx, Tenant: m.Tenant}).MayConfigure(ctx, m); err != nil {
 				return err
 			}
 			most, err := longestGlass(ctx, tx, m)

@@ -28,6 +28,7 @@ func EveryTable() map[string]Described {
 		"entryTable": said(entryTable), "decisionTable": said(decisionTable), "reviewTable": said(reviewTable),
 		"eligibilityTable": said(eligibilityTable), "roleChangeTable": said(roleChangeTable),
 		"scopePolicyTable": said(scopePolicyTable), "switchTable": said(switchTable),
+		"trialTable": said(trialTable), "foundTable": said(foundTable),
 		"accessReviewTable": said(accessReviewTable), "accessReviewItemTable": said(accessReviewItemTable),
 		"recallTable": said(recallTable), "alertTable": said(alertTable), "watchTable": said(watchTable),
 		"channelTable": said(channelTable), "routeTable": said(routeTable), "notificationTable": said(notificationTable),

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { test } from "node:test";
 import { source } from "./source.mjs";
 
-const { stateName, requestStates } = await source("states");
+const { came, stateName, requestStates } = await source("states");
 const yaml = createRequire(import.meta.url)("js-yaml");
 const { schemas } = yaml.load(readFileSync(new URL("../../api/openapi.yaml", import.meta.url), "utf8")).components;
 
@@ -23,4 +23,14 @@ test("each state has its own name", () => {
 });
 test("a request is looked for by each of its states", () => {
   assert.deepEqual([...requestStates].sort(), [...schemas.Request.properties.state.enum].sort());
+});
+
+test("an approved request whose grants have ended says so", () => {
+  const of = (...states) => came({ state: "approved", grants: states.map((state) => ({ state })) });
+  assert.equal(of("expired", "revoked"), "ended");
+  assert.equal(of("expired", "active"), "open");
+  assert.equal(of("scheduled", "expired"), "scheduled");
+  assert.equal(of("failed", "expired"), "failed");
+  assert.equal(of(), "");
+  assert.equal(came({ state: "denied", grants: [{ state: "expired" }] }), "");
 });

@@ -13,5 +13,14 @@ export function stateName(state: Shown): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+/**
+ * came is what became of an approved request: approved says nothing of a port that closed long ago.
+ */
+export function came(r: { state: string; grants?: { state: string }[] | null }): string {
+  if (r.state !== "approved" || !r.grants?.length) return "";
+  const any = (...states: string[]) => r.grants?.some((g) => states.includes(g.state));
+  return any("active", "opening") ? "open" : any("scheduled") ? "scheduled" : any("failed") ? "failed" : "ended";
+}
+
 /** requestStates are the states of a request, in the order in which they follow. */
 export const requestStates = ["pending", "approved", "denied", "canceled", "timedOut"] as const satisfies State[];

@@ -69,7 +69,10 @@ func (e *Service) MachineFor(ctx context.Context, c engine.Caller, ref string,
 			if d, err = describeMachine(ctx, r, m); err != nil {
 				return err
 			}
-			return (&surroundings{r: r, may: may}).add(ctx, &d)
+			around := engine.Surroundings{R: r, May: may}
+			d.Ports = around.Ports(m, d.Guards)
+			d.Subscription, err = around.Subscription(ctx, m)
+			return err
 		})
 	return d, err
 }
@@ -91,7 +94,7 @@ func (e *Service) MachinesFor(ctx context.Context, c engine.Caller, f engine.Mac
 			if err != nil {
 				return err
 			}
-			guards, around := engine.Guards{R: r}, surroundings{r: r, may: may}
+			guards, around := engine.Guards{R: r}, engine.Surroundings{R: r, May: may}
 			list, err = engine.Visible(p,
 				func(p engine.Page) (engine.Listed[access.Machine], error) { return r.Machines(ctx, f, p) },
 				func(m access.Machine) (MachineDetail, bool, error) {
@@ -102,7 +105,9 @@ func (e *Service) MachinesFor(ctx context.Context, c engine.Caller, f engine.Mac
 					if err != nil {
 						return d, false, err
 					}
-					return d, true, around.add(ctx, &d)
+					d.Ports = around.Ports(m, d.Guards)
+					d.Subscription, err = around.Subscription(ctx, m)
+					return d, true, err
 				})
 			return err
 		})

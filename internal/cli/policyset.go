@@ -114,13 +114,13 @@ func (a *app) policySetCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set MACHINE… [--port PORTS[/PROTOCOL]]… [--from PREFIX]… [--max DURATION]",
 		Short: "Guard ports of machines and set limits for requests",
-		Long: `Guard ports of machines: from then on they are closed, and a request may open them within these limits. Replaces the
-previous settings of each machine. Without --port, the recommended management ports are guarded: 22 of Linux, 3389, 5985
-and 5986 of Windows, and all of them if the operating system is not known. To set different limits per port, use a file;
-postern policy show -o yaml prints one. If a port would no longer be guarded, or another setting would be lost, such as
-approvers, the break-glass rule, a ticket or a gap, the command first lists it and asks for confirmation. For several
-machines, it always lists what changes on each; a machine whose policy changes meanwhile is left as it is. --yes confirms
-in advance. To guard machines that enroll later as well, use postern policy scope set.
+		Long: `Guard ports of machines: from then on they are closed, and a request may open them within these limits. Replaces
+the previous settings of each machine. Without --port, the recommended management ports are guarded: 22 of Linux, 3389,
+5985 and 5986 of Windows, and all of them if the operating system is not known. To set different limits per port, use a
+file; postern policy show -o yaml prints one. If a port would no longer be guarded, or another setting would be lost,
+such as approvers, the break-glass rule, a ticket or a gap, the command first lists it and asks for confirmation. For
+several machines, it always lists what changes on each; a machine whose policy changes meanwhile is left as it is. --yes
+confirms in advance. To guard machines that enroll later as well, use postern policy scope set.
 
 With --confirm-within, the change is on trial: unless postern policy confirm MACHINE is run within that time, the
 machine's agent takes it back by itself, and what guarded the machine before guards it again. Use it where a guarded port

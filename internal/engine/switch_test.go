@@ -60,11 +60,14 @@ func TestDisablingAScopeOpensAndEndsNothing(t *testing.T) {
 	}
 
 	m := must(w.Machines.Machine(w.ctx, w.admin, "web-1"))(t)
-	want := "just-in-time access is disabled by policy for resource group default: a freeze; its guarded ports stay closed"
+	want := "just-in-time access is disabled by policy for resource group default: a freeze; " +
+		"its guarded ports stay closed"
 	if m.Standing != access.Unsupported || m.StandingReason != want {
 		t.Errorf("it is %s: %s", m.Standing, m.StandingReason)
 	}
-	for standing, n := range map[access.Standing]int{access.Unsupported: 1, access.Configured: 0, access.NotConfigured: 0} {
+	for standing, n := range map[access.Standing]int{
+		access.Unsupported: 1, access.Configured: 0, access.NotConfigured: 0,
+	} {
 		list := must(w.Machines.Machines(w.ctx, w.admin, engine.MachineFilter{Standing: standing}, engine.Page{}))(t)
 		counts := must(w.Fleet.MachineOverview(w.ctx, w.admin, engine.MachineFilter{}))(t).Counts
 		if len(list.Items) != n || counts[standing] != n {
@@ -74,7 +77,9 @@ func TestDisablingAScopeOpensAndEndsNothing(t *testing.T) {
 
 	emergency := ssh("web-1", time.Hour)
 	emergency.BreakGlass = true
-	for what, in := range map[string]requests.SubmitInput{"a request": ssh("web-1", time.Hour), "breaking glass": emergency} {
+	for what, in := range map[string]requests.SubmitInput{
+		"a request": ssh("web-1", time.Hour), "breaking glass": emergency,
+	} {
 		_, err := w.Requests.Submit(w.ctx, w.admin, in)
 		refusedAsDisabled(t, what, err)
 	}

@@ -15,7 +15,8 @@ var (
 		others[access.Switch]("body", parts{}),
 		number("revision", func(v *access.Switch) *int64 { return &v.Revision }))
 
-	listSwitches = "select " + switchTable.selected + " from switches w where w.tenant = $1 order by w.scope_key" + everyRow
+	listSwitches = "select " + switchTable.selected +
+		" from switches w where w.tenant = $1 order by w.scope_key" + everyRow
 )
 
 const (

@@ -26,8 +26,8 @@ type Recall struct {
 	Revision int64
 }
 
-// Covers reports whether g, which takes effect at site, is to be ended; with Judge, whether it is to be looked at. Where
-// the site was deleted, and is empty, that counts as everywhere.
+// Covers reports whether g, which takes effect at site, is to be ended; with Judge, whether it is to be looked at. An
+// empty site, of a machine that was deleted, counts as everywhere.
 func (r Recall) Covers(g Grant, site ResourceID) bool {
 	switch {
 	case g.CreatedAt.After(r.At):

@@ -271,8 +271,8 @@ func (n *NetworkNames) resolve(ctx context.Context, guards []access.Policy) erro
 	return nil
 }
 
-// MayConfigure refuses to set what guards a machine for which just-in-time access is disabled: its ports would be closed
-// and nobody could be let in.
+// MayConfigure refuses to set what guards a machine for which just-in-time access is disabled: its ports would be
+// closed and nobody could be let in.
 func (n *NetworkNames) MayConfigure(ctx context.Context, m access.Machine) error {
 	disabled, err := n.Disabled(ctx, m)
 	if err != nil || disabled == "" {

@@ -65,6 +65,20 @@ type Findings struct {
 	Trials  []TrialSeen
 }
 
+// NewTrial begins a trial of what a policy is to say of a machine, over what it says, if it names the machine.
+func NewTrial(id string, machine MachineID, was MachinePolicy, named bool, within time.Duration, now time.Time) (
+	t Trial, u Undo, err error,
+) {
+	if within < MinTrial || within > MaxTrial {
+		return t, u, Fault(KindInvalid, "malformedTrial",
+			"a policy may wait to be confirmed for %s to %s, and not for %s", MinTrial, MaxTrial, within)
+	}
+	t = Trial{
+		ID: id, Began: now, Until: now.Add(within), Named: named, Ports: was.Ports, Sessions: was.Sessions,
+	}
+	return t, Undo{Machine: machine, Trial: id, Until: t.Until, Named: named, Former: was}, nil
+}
+
 // Unconfirmed is a trial as an enforcement point carries it: it ends it by itself, whether or not it hears of anybody
 // by then.
 type Unconfirmed struct {

@@ -23,22 +23,18 @@ func tryEntry(ctx context.Context, w *engine.Work, m access.Machine, was access.
 	if within == 0 {
 		return nil, nil //nolint:nilnil // no trial is an answer
 	}
-	if within < access.MinTrial || within > access.MaxTrial {
-		return nil, access.Fault(access.KindInvalid, "malformedTrial",
-			"a policy may wait to be confirmed for %s to %s, and not for %s", access.MinTrial, access.MaxTrial, within)
-	}
 	if err := mayTry(ctx, w, m); err != nil {
 		return nil, err
 	}
-	t := &access.Trial{
-		ID: engine.NewID(), By: by, Began: w.Now, Until: w.Now.Add(within), Named: had, Ports: old.Ports,
-		Sessions: old.Sessions,
+	t, undo, err := access.NewTrial(engine.NewID(), m.ID, old, had, within, w.Now)
+	if err != nil {
+		return nil, err
 	}
-	undo := access.Undo{Machine: m.ID, Trial: t.ID, Until: t.Until, Named: had, Former: old}
+	t.By = by
 	if err := w.Tx.SaveTrial(ctx, undo); err != nil {
 		return nil, fmt.Errorf("save trial: %w", err)
 	}
-	return t, nil
+	return &t, nil
 }
 
 // mayTry refuses a trial that the machine's agent would not end by itself.

@@ -89,9 +89,9 @@ func (a *app) accessReviewCreateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create NAME --reviewer PRINCIPAL… [--scope ID] [--kind KIND…] [--due TIME]",
 		Short: "Start an access review",
-		Long: `Start an access review of everything at a scope and below it. You become its owner: access is removed by your right,
-as it is then. Decisions take effect when the review ends, and may be changed until then; with --at-once, access is
-removed with the decision. --undecided says what becomes of what nobody has decided by the due date.`,
+		Long: `Start an access review of everything at a scope and below it. You become its owner: access is removed by your
+right, as it is then. Decisions take effect when the review ends, and may be changed until then; with --at-once, access
+is removed with the decision. --undecided says what becomes of what nobody has decided by the due date.`,
 		Example: `  postern access-review create q4-2026 --reviewer audit-board --due 14d
   postern access-review create prod-admins --scope /subscriptions/4f1c… --kind assignment --kind membership \
     --reviewer rita --reviewer rob --due "2026-12-31 17:00" --at-once --undecided remove --yes`,

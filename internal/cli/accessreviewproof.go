@@ -18,8 +18,8 @@ func (a *app) accessReviewExportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export ACCESS-REVIEW [--file FILE]",
 		Short: "Export what proves an access review",
-		Long: `Export what proves an access review: its entries, every record of the activity log about it, the proof that each is
-in the log, and a signed checkpoint. An auditor verifies the file offline with postern access-review verify.`,
+		Long: `Export what proves an access review: its entries, every record of the activity log about it, the proof that
+each is in the log, and a signed checkpoint. An auditor verifies the file offline with postern access-review verify.`,
 		Example: "  postern access-review export q4-2026 --file q4-2026.ndjson\n" +
 			"  postern access-review verify q4-2026.ndjson",
 		Args: takes(1, 1),
@@ -94,8 +94,8 @@ func (a *app) accessReviewVerifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Verify an exported access review offline",
-		Long: `Verify an exported access review without the server: that the checkpoint is signed with the key of the activity log,
-that each record is in the log that it signs, that the entries are those that were listed at the start, and that each
+		Long: `Verify an exported access review without the server: that the checkpoint is signed with the key of the activity
+log, that each record is in the log that it signs, that the entries are those that were listed at the start, and that each
 decision and outcome follows from the records. Of a closed review, a missing record is found as well. Nothing in the
 file is trusted: the key is the one stored when the log was first exported or its checkpoint first shown, or the one
 from --key. -o json lists every decision. FILE may be - for standard input.`,

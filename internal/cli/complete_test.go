@@ -32,7 +32,7 @@ func TestEveryNameIsCompleted(t *testing.T) {
 	t.Parallel()
 	words := placeholders()
 	none := []string{
-		"NAME", "KIND", "FILE", "ID", "PREFIX", "NAME=VALUE", // what does not exist yet, is no name, or is never typed
+		"NAME", "KIND", "FILE", "ID", "PREFIX", "NAME=VALUE", "NUMBER", // what does not exist yet, or is no name
 	}
 	everyCommand(tree(), func(c *cobra.Command) {
 		if !c.Runnable() || c.Name() == "help" || c.Name() == "__complete" {

@@ -25,6 +25,7 @@ var secretSaid = regexp.MustCompile(`(?i)^(?:the |your |a |an )?(?:[a-z-]+ )?(?:
 // harmless are flags that are called like a secret and hold none.
 var harmless = map[string]string{
 	"postern audit verify --key":                    "the log's public key",
+	"postern access-review verify --key":            "the log's public key",
 	"postern request --idempotency-key":             "repeats a call, and opens nothing",
 	"postern role activate --idempotency-key":       "repeats a call, and opens nothing",
 	"postern app activate --idempotency-key":        "repeats a call, and opens nothing",
@@ -115,7 +116,8 @@ var inArguments = regexp.MustCompile(`--(?:` + strings.Join(secretWords, "|") + 
 func TestTextsHoldNoSecretInArguments(t *testing.T) {
 	t.Parallel()
 	everyText(t, func(path string, line int, text string) {
-		if found := inArguments.FindString(text); found != "" && !strings.Contains(text, "postern audit verify") {
+		public := strings.Contains(text, "postern audit verify") || strings.Contains(text, "postern access-review verify")
+		if found := inArguments.FindString(text); found != "" && !public {
 			t.Errorf("%s:%d shows a secret on a command line: %s", path, line, found)
 		}
 	})

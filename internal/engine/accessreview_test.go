@@ -63,7 +63,8 @@ func (k *campaign) create(effect review.Effect, undecided review.Decision) revie
 
 func (k *campaign) items() []reviews.ItemDetail {
 	k.tb.Helper()
-	return must(k.Reviews.Items(k.ctx, k.admin, "q4", engine.AccessReviewItemFilter{}, engine.Page{Limit: 1000}))(k.tb).Items
+	none := engine.AccessReviewItemFilter{}
+	return must(k.Reviews.Items(k.ctx, k.admin, "q4", none, engine.Page{Limit: 1000}))(k.tb).Items
 }
 
 // item returns the item of a kind that a principal has.
@@ -142,7 +143,8 @@ func TestAccessReviewListsWhoHasWhat(t *testing.T) {
 		t.Errorf("the items are %q of %+v, want %q", got, d, want)
 	}
 	in := k.input(review.AtOnce, review.Keep)
-	in.Name, in.Kinds, in.Scope = "some", []review.Kind{review.Approver}, "/subscriptions/"+access.ResourceID(k.subscription())
+	in.Name, in.Kinds = "some", []review.Kind{review.Approver}
+	in.Scope = access.SubscriptionScope(k.subscription())
 	if d := must(k.Reviews.Create(k.ctx, k.admin, in))(t); d.Review.Items != 2 {
 		t.Errorf("with one kind at a scope there are %d items", d.Review.Items)
 	}
@@ -207,7 +209,8 @@ func TestAccessReviewRemovesAtOnce(t *testing.T) {
 		}
 	}
 	entry := must(k.Machines.MachinePolicy(k.ctx, k.admin, "web-1"))(t).Guards[0].Entry
-	if q := entry.Approval.Cases[0].Stages[0].AllOf[0]; len(q.People) != 0 || len(q.Groups) != 1 || entry.BreakGlass != nil {
+	q := entry.Approval.Cases[0].Stages[0].AllOf[0]
+	if len(q.People) != 0 || len(q.Groups) != 1 || entry.BreakGlass != nil {
 		t.Errorf("the policy still names who was removed: %+v, %+v", q, entry.BreakGlass)
 	}
 	if k.has(rbac.RequestsDecide, k.bob) {
@@ -470,7 +473,8 @@ func TestReviewersAreReminded(t *testing.T) {
 		}
 		return err
 	})
-	if want := []string{"started", "due soon", "due soon", "due soon", "ended", "closed"}; err != nil || !slices.Equal(told, want) {
+	want := []string{"started", "due soon", "due soon", "due soon", "ended", "closed"}
+	if err != nil || !slices.Equal(told, want) {
 		t.Errorf("it was told %q, %v; want %q", told, err, want)
 	}
 	box := must(k.Inbox.List(k.ctx, k.rita, true, engine.Page{}))(t).Items
@@ -493,11 +497,13 @@ func TestAccessReviewIsChangedAndCanceled(t *testing.T) {
 	_, err := k.Reviews.ChangeAccessReview(k.ctx, k.rita, "q4", reviews.Change{Reviewers: []string{"rita"}})
 	wantCode(t, err, access.KindForbidden, "forbidden")
 	due := k.clock.now().Add(48 * time.Hour)
-	d := must(k.Reviews.ChangeAccessReview(k.ctx, k.admin, "q4", reviews.Change{Reviewers: []string{"rita", "ops"}, Due: due}))(t)
+	change := reviews.Change{Reviewers: []string{"rita", "ops"}, Due: due}
+	d := must(k.Reviews.ChangeAccessReview(k.ctx, k.admin, "q4", change))(t)
 	if !d.Review.Due.Equal(due) || len(d.Reviewers) != 2 {
 		t.Errorf("it was changed to %+v", d)
 	}
-	wantCode(t, errOf(k.Reviews.Decide(k.ctx, k.rob, "q4", []review.Choice{choose(k.item(review.Approver, "cy"), review.Keep)})),
+	some := []review.Choice{choose(k.item(review.Approver, "cy"), review.Keep)}
+	wantCode(t, errOf(k.Reviews.Decide(k.ctx, k.rob, "q4", some)),
 		access.KindNotFound, "unknownAccessReview")
 	old := int64(1)
 	_, err = k.Reviews.ChangeAccessReview(k.ctx, k.admin, "q4", reviews.Change{Due: due, IfRevision: &old})

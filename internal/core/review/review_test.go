@@ -235,7 +235,9 @@ func closedReview(t interface{ Fatal(args ...any) }) ([]byte, string) {
 	items[0], e, _ = r.Refresh(items[0], next, begin)
 	l.append(t, e)
 	for i, d := range []review.Decision{review.Keep, review.Remove} {
-		c := review.Choice{Number: i + 1, Digest: items[i].Facts.Digest(), Revision: items[i].Revision, Decision: d, Reason: "why"}
+		c := review.Choice{
+			Number: i + 1, Digest: items[i].Facts.Digest(), Revision: items[i].Revision, Decision: d, Reason: "why",
+		}
 		if items[i], e, err = r.Decide(items[i], c, someone(7), false, begin); err != nil {
 			t.Fatal(err)
 		}
@@ -388,7 +390,8 @@ func FuzzVerifyEvidence(f *testing.F) {
 	f.Add([]byte("{\"accessReview\":\"r1\"}\n{\"checkpoint\":\"x\"}\n"))
 	f.Add([]byte("{\"item\":9999999999999999999,\"facts\":[]}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if p, err := review.VerifyEvidence(bytes.NewReader(data), key); err == nil && p.Complete() && !bytes.Equal(data, whole) {
+		p, err := review.VerifyEvidence(bytes.NewReader(data), key)
+		if err == nil && p.Complete() && !bytes.Equal(data, whole) {
 			t.Errorf("other evidence verifies: %q", data)
 		}
 	})

@@ -123,7 +123,7 @@ func (e *Service) carryOut(ctx context.Context, id review.ID) (r review.Review, 
 
 // settle removes the access of one item of a review that has ended, or records why it cannot be.
 func (e *Service) settle(ctx context.Context, id review.ID, number int) error {
-	err := e.settleItem(ctx, id, number, func(tx engine.Tx, r review.Review, it review.Item) (review.Outcome, string, error) {
+	remove := func(tx engine.Tx, r review.Review, it review.Item) (review.Outcome, string, error) {
 		dir, err := e.kernel.Compiled(ctx, tx)
 		if err != nil {
 			return "", "", err
@@ -134,7 +134,8 @@ func (e *Service) settle(ctx context.Context, id review.ID, number int) error {
 			return review.Gone, "", err
 		}
 		return review.Removed, "", byOwner(r, e.remove(ctx, tx, ownerRights(dir, r, now), it.Facts))
-	})
+	}
+	err := e.settleItem(ctx, id, number, remove)
 	if err == nil || !refusal(err) || overtaken(err) {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,7 +31,7 @@ func EvidenceHead(id ID, checkpoint string) ([]byte, error) {
 // EvidenceItem returns the line of an item.
 func EvidenceItem(it Item) []byte {
 	facts := make([]string, 0, len(it.Former)+1)
-	for _, f := range append(it.Former[:len(it.Former):len(it.Former)], it.Facts) {
+	for _, f := range append(slices.Clip(it.Former), it.Facts) {
 		facts = append(facts, string(f.Encode()))
 	}
 	return itemLine(it.Number, facts)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -202,7 +203,7 @@ func (r Review) Refresh(it Item, now Facts, at time.Time) (Item, access.Event, e
 		return it, access.Event{}, nil
 	}
 	was := it.Facts.Digest()
-	it.Former = append(it.Former[:len(it.Former):len(it.Former)], it.Facts)
+	it.Former = append(slices.Clip(it.Former), it.Facts)
 	it.Facts = now
 	it.Decision, it.Reason, it.By, it.ByName, it.At = "", "", "", "", time.Time{}
 	it.Revision++

@@ -91,9 +91,6 @@ type Tally struct {
 	Failed    int // could not be removed
 }
 
-// Total returns how many items there are.
-func (t Tally) Total() int { return t.Undecided + t.Keep + t.Remove }
-
 // Validate returns everything that is wrong with a review that is to be made.
 func (r Review) Validate() (reasons []access.Reason) {
 	wrong := func(code, field, format string, args ...any) {
@@ -223,7 +220,7 @@ func (r Review) Close(t Tally, outcome string, now time.Time) (Review, access.Ev
 }
 
 // counts gives a tally as a closing record has it.
-func (t Tally) counts() map[string]int {
+func (t *Tally) counts() map[string]int {
 	return map[string]int{
 		"undecided": t.Undecided, "keep": t.Keep, "remove": t.Remove,
 		"removed": t.Removed, "gone": t.Gone, "failed": t.Failed,

@@ -23,7 +23,6 @@ var begin = time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)
 type log struct {
 	signer, verifier string
 	tree             audit.Tree
-	hashes           map[int64]audit.Hash
 	records          [][]byte
 	of               map[int64]bool // the numbers of those about the review
 }

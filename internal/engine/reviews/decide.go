@@ -155,7 +155,7 @@ func (e *Service) decideOne(ctx context.Context, tx engine.Tx, may engine.Rights
 	}
 	if refused != nil { // what was sent is the digest of nothing that there is
 		d.Err = refused
-		return d, nil
+		return d, nil //nolint:nilerr // a refusal of one item undoes nothing
 	}
 	if err := save(ctx, tx, it, next, decided); err != nil {
 		return d, err

@@ -1,6 +1,7 @@
 package reviews
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -37,7 +38,7 @@ func (l *look) survey(ctx context.Context) (all []review.Facts, err error) {
 	slices.SortFunc(all, func(a, b review.Facts) int {
 		return cmp.Or(slices.Index(kinds, a.Kind)-slices.Index(kinds, b.Kind),
 			strings.Compare(strings.ToLower(a.PrincipalName), strings.ToLower(b.PrincipalName)),
-			strings.Compare(a.Place, b.Place), strings.Compare(string(a.Encode()), string(b.Encode())))
+			strings.Compare(a.Place, b.Place), bytes.Compare(a.Encode(), b.Encode()))
 	})
 	return all, nil
 }

@@ -81,7 +81,8 @@ func (e *Service) move(ctx context.Context, id review.ID) error {
 			return fmt.Errorf("count items: %w", err)
 		}
 		w := e.kernel.NewWork(tx, e.kernel.Now())
-		next, event, outcome, detail := was, access.Event{}, "", ""
+		var event access.Event
+		next, outcome, detail := was, "", ""
 		switch reminded, due := was.Remind(w.Now); {
 		case was.State == review.Starting && w.Now.Sub(was.CreatedAt) >= startedWithin:
 			next, event, err = abandoned(was, w.Now)

@@ -49,6 +49,7 @@ var tellings = map[access.EventKind]string{
 	access.RequestDidTimeOut:  "The request of {whom} for {what} timed out",
 	access.RequestStageOver:   "A stage of the request of {whom} for {what} was not met in time; the next one decides",
 	access.RequestTagged:      "{actor} changed the tags of a request of {whom}",
+	access.RequestReminded:    "The approvers of the request of {whom} for {what} were reminded",
 	access.RequestReframed:    "The policy changed while the request of {whom} for {what} was waiting",
 
 	access.GrantCreated:       "{whom} was granted {what}[ from {source}][ until {end}]",
@@ -74,6 +75,8 @@ var tellings = map[access.EventKind]string{
 
 	access.PolicyWritten:   "{actor} changed the policy {name}[ of {machine}]",
 	access.PolicyDeleted:   "{actor} deleted the policy {name}",
+	access.PolicyConfirmed: "{actor} confirmed the policy {name}[ of {machine}]",
+	access.PolicyUndone:    "The policy {name}[ of {machine}] was taken back[: {reason}]",
 	access.PolicyDisabled:  "{actor} disabled just-in-time access for {reach}[: {reason}]",
 	access.PolicyEnabled:   "{actor} enabled just-in-time access for {reach} again",
 	access.PolicyExploited: "{actor} asks for access under a policy that {actor} loosened lately[: {loosened}]",

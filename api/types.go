@@ -390,6 +390,7 @@ type Grant struct {
 	InPart      bool       `json:"inPart,omitempty" doc:"It is active, and some of its openings are not in force: reason says which, and why."`
 	Reason      string     `json:"reason,omitempty" doc:"Why it ended or failed, or of an active grant what is not in force."`
 	MovedFrom   string     `json:"movedFrom,omitempty" doc:"Id of the grant whose place it took, at other sources."`
+	Since       *time.Time `json:"since,omitempty" doc:"When the first of the grants began that it carries on: the maximum duration counts from there. Absent: from start."`
 	OpenedAt    *time.Time `json:"openedAt,omitempty" doc:"When the enforcer first reported it in force."`
 	EndedAt     *time.Time `json:"endedAt,omitempty"`
 	ClosedAt    *time.Time `json:"closedAt,omitempty" doc:"When it was seen gone."`

@@ -211,7 +211,7 @@ func grantOut(d engine.GrantDetail) api.Grant {
 	out.Start, out.End, out.State, out.InPart, out.Reason = g.Start.UTC(), g.End.UTC(), string(g.State), g.InPart(),
 		g.Reason
 	out.OpenedAt, out.EndedAt, out.ClosedAt = instant(g.OpenedAt), instant(g.EndedAt), instant(g.ClosedAt)
-	out.Packets, out.Bytes, out.MovedFrom = g.Packets, g.Bytes, string(g.Moved)
+	out.Packets, out.Bytes, out.MovedFrom, out.Since = g.Packets, g.Bytes, string(g.Moved), instant(g.Since)
 	return out
 }
 

@@ -115,14 +115,14 @@ func (a *app) printOpen(ctx context.Context, cl *api.Client, r api.Request) erro
 			s.time(g.End), s.left(g.End))
 	}
 	for _, g := range openSorted(r.Grants) {
-		if g.Ports != "22" || g.Protocol == "udp" {
+		if howTo(g, g.Machine, onWindows) == "" {
 			continue
 		}
 		address := g.Machine
 		if m, err := cl.Machine(ctx, g.MachineID); err == nil { // who may connect to it may not always read it
 			address = pickAddress(m, g.Sources)
 		}
-		a.line("  ssh %s", address)
+		a.line("  %s", howTo(g, address, onWindows))
 	}
 	return nil
 }

@@ -114,8 +114,7 @@ func Desired(s Scene, now time.Time) DesiredState {
 		}
 	}
 	d.Openings = Union(live, guards)
-	d.sort()
-	return d
+	return d.sorted()
 }
 
 // protectedBy returns what policies protect of the one machine that each of them names.
@@ -198,18 +197,15 @@ func sessions(p MachinePolicy) SessionMode {
 	return p.Sessions
 }
 
-func (d *DesiredState) sort() {
+func (d DesiredState) sorted() DesiredState {
 	slices.SortFunc(d.Machines, func(a, b Guarded) int { return cmp.Compare(a.Machine, b.Machine) })
-	d.sortProtected()
-	slices.SortFunc(d.Trials, func(a, b Unconfirmed) int { return cmp.Compare(a.Machine, b.Machine) })
-	slices.Sort(d.Ended)
-}
-
-func (d *DesiredState) sortProtected() {
 	d.Protected = sortedProtected(d.Protected)
 	for i := range d.Trials {
 		d.Trials[i].Former = sortedProtected(d.Trials[i].Former)
 	}
+	slices.SortFunc(d.Trials, func(a, b Unconfirmed) int { return cmp.Compare(a.Machine, b.Machine) })
+	slices.Sort(d.Ended)
+	return d
 }
 
 func sortedProtected(all []Protected) []Protected {

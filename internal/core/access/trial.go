@@ -88,8 +88,8 @@ type Unconfirmed struct {
 	Former  []Protected // what is protected of the machine when it is over
 }
 
-// Lapsed returns the state as it holds at now: of machines whose trial is over, what was protected before is. The trials
-// stay in it, since whoever holds the state has to know what it ended.
+// Lapsed returns the state as it holds at now: of machines whose trial is over, what was protected before is. The
+// trials stay in it, since whoever holds the state has to know what it ended.
 func (d DesiredState) Lapsed(now time.Time) DesiredState {
 	for _, u := range d.Trials {
 		if now.Before(u.Until) {

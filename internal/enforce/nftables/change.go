@@ -38,8 +38,9 @@ func (e *Enforcer) change(d access.DesiredState, clock stopwatch) error {
 		return err
 	}
 	var messages []netlink.Message
-	protected, moved := k.protected, false
-	if moved = !slices.Equal(k.state.Protected, d.Protected) || !sameTrials(k.state.Trials, d.Trials); moved {
+	protected := k.protected
+	moved := !slices.Equal(k.state.Protected, d.Protected) || !sameTrials(k.state.Trials, d.Trials)
+	if moved {
 		protected = guarding(d, clock.now())
 	}
 	next, sets, chains := k.shape.with(k.book.inUse()), k.sets, k.chains

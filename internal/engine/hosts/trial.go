@@ -112,7 +112,8 @@ func (e *Service) EndTrials(ctx context.Context) (next time.Time, err error) {
 	}
 	var failed []error
 	for _, u := range due {
-		failed = append(failed, e.kernel.Update(ctx, func(tx engine.Tx) error { return e.endTrial(ctx, tx, u.Machine, u.Trial) }))
+		failed = append(failed, e.kernel.Update(ctx,
+			func(tx engine.Tx) error { return e.endTrial(ctx, tx, u.Machine, u.Trial) }))
 	}
 	return next, errors.Join(failed...)
 }

@@ -18,9 +18,9 @@ func (a *app) moveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "move GRANT|REQUEST|MACHINE [--from me|PREFIX]…",
 		Short: "Move open access to another address",
-		Long: `Move access that is open for you to another address, such as the one that you have now: one grant, everything that
-a request opened, or everything that you opened on a machine. It closes for the old address as it opens for the new
-one, and ends when it would have ended. Established connections from the old address are cut if the policy says so.
+		Long: `Move access that is open for you to another address, such as the one that you have now: one grant, everything
+that a request opened, or everything that you opened on a machine. It closes for the old address as it opens for the
+new one, and ends when it would have ended. Established connections from the old address are cut if the policy says so.
 
 The new address needs the policy's approval like a new request: if that is automatic, access moves at once; otherwise
 it stays at the old address until someone approves.`,

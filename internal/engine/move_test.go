@@ -35,9 +35,10 @@ func TestMove(t *testing.T) {
 	t.Parallel()
 	w := newApprovable(t, func(access.PrincipalID) access.MachinePolicy { return sshPolicy() })
 	g := must(w.Requests.Submit(w.ctx, w.ann, ssh("web-1", time.Hour)))(t).Grants[0]
-	w.report(w.host.Agent.ID, access.Report{Revision: w.desired(w.host.Agent.ID).Revision, Observations: []access.Observation{
-		{Grant: g.ID, Status: access.StatusOpen},
-	}})
+	w.report(w.host.Agent.ID, access.Report{
+		Revision:     w.desired(w.host.Agent.ID).Revision,
+		Observations: []access.Observation{{Grant: g.ID, Status: access.StatusOpen}},
+	})
 	w.clock.advance(20 * time.Minute)
 	revision, start := w.desired(w.host.Agent.ID).Revision, w.size()
 	d := must(w.Requests.Move(w.ctx, from(w.ann, hotel), g.ID, requests.MoveInput{}))(t)
@@ -111,7 +112,8 @@ func TestMoveRefusals(t *testing.T) {
 	wantCode(t, move(from(w.ann, netip.MustParseAddr("192.0.2.200")), g.ID, requests.MoveInput{}), access.KindInvalid,
 		"sourceNotAllowed")
 	wantCode(t, move(w.ann, g.ID, requests.MoveInput{}), access.KindInvalid, "sameSources")
-	wantCode(t, move(w.ann, g.ID, requests.MoveInput{Networks: []string{"nowhere"}}), access.KindNotFound, "unknownNetwork")
+	wantCode(t, move(w.ann, g.ID, requests.MoveInput{Networks: []string{"nowhere"}}), access.KindNotFound,
+		"unknownNetwork")
 	wantCode(t, move(w.ann, later.ID, requests.MoveInput{Sources: prefixes("198.51.100.9/32")}), access.KindConflict,
 		"grantNotBegun")
 	wantCode(t, move(w.ann, role.ID, requests.MoveInput{Sources: prefixes("198.51.100.9/32")}), access.KindInvalid,

@@ -30,7 +30,8 @@ func TestMovesGiveNoMoreThanWasGiven(t *testing.T) {
 			switch rapid.SampledFrom([]string{"move", "move", "extend", "end"}).Draw(t, "step") {
 			case "move":
 				next := *last
-				next.ID, next.Start, next.Decided = access.GrantID(fmt.Sprint("chain-", i+1)), now, rapid.Bool().Draw(t, "agreed")
+				next.ID, next.Start = access.GrantID(fmt.Sprint("chain-", i+1)), now
+				next.Decided = rapid.Bool().Draw(t, "agreed")
 				next.End = next.End.Add(time.Duration(rapid.IntRange(-1, 2).Draw(t, "asked")) * time.Second)
 				next.State, next.Moved, next.Since = access.GrantOpening, "", time.Time{}
 				next.Target = access.At(next.Target, rapid.SliceOfN(sources, 1, 2).Draw(t, "to"))
@@ -39,7 +40,8 @@ func TestMovesGiveNoMoreThanWasGiven(t *testing.T) {
 				}
 				was, is, events, err := last.Move(access.Actor{Name: "ann"}, next, now)
 				if err != nil {
-					if !equal(was, *last) || !equal(is, next) || events != nil || last.Live(now) && access.CodeOf(err) != "sameSources" {
+					if !equal(was, *last) || !equal(is, next) || events != nil ||
+						last.Live(now) && access.CodeOf(err) != "sameSources" {
 						t.Fatalf("moving %+v to %+v fails with %v", *last, next, err)
 					}
 					continue

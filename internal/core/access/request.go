@@ -83,8 +83,8 @@ func (it Item) Under(policy PolicyID, revision int64) Item {
 	return it
 }
 
-// CarriesOn returns the grant that the request is about, to a later end or at other sources; empty where it asks for new
-// ones.
+// CarriesOn returns the grant that the request is about, to a later end or at other sources; empty where it asks for
+// new ones.
 func (r Request) CarriesOn() GrantID { return cmp.Or(r.Extends, r.Moves) }
 
 // Window gives when the item would open and close if it were approved at now. A request without a start opens at

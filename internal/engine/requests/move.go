@@ -24,8 +24,8 @@ type MoveInput struct {
 	Digest         string         // likewise
 }
 
-// Move asks for the caller's own grant to be open from other sources in the place of its own, until the same end, under
-// the rule that guards its machine now: whoever approved one address did not approve another. Where the rule approves by
+// Move asks for the caller's own grant to be open from other sources in the place of its own, until the same end,
+// under the rule that guards its machine now: an approval of one address is none of another. Where the rule approves by
 // itself the grant ends at once and another one takes its place, in the same transaction and the same desired state.
 func (e *Service) Move(ctx context.Context, c engine.Caller, id access.GrantID, in MoveInput) (RequestDetail, error) {
 	a := engine.Attempt{

@@ -141,8 +141,8 @@ func (d *deciding) present(ctx context.Context) (p present, err error) {
 	return p, nil
 }
 
-// input gives the request as policy.Evaluate takes it: what is carried on counts from the first opening, and a start that has
-// passed meanwhile is no fault of anybody.
+// input gives the request as policy.Evaluate takes it: what is carried on counts from the first opening, and a start
+// that has passed meanwhile is no fault of anybody.
 func (d *deciding) input(a ask) policy.Input {
 	in := askedAgain(d.request)
 	if a.start.After(d.Now) {

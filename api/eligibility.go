@@ -14,6 +14,7 @@ type RoleAt struct {
 	Name        string `json:"name" doc:"The role's name, as it was when asked."`
 	Scope       string `json:"scope" doc:"A resource id."`
 	Eligibility string `json:"eligibility" doc:"Id of the eligibility by which it was asked for."`
+	Application string `json:"application,omitempty" doc:"Name of the managed application that it is of; of a request that is got by itself and waits for a decision."`
 }
 
 // EligibilityTerms is how long a role may be active, and what is asked of a request for it.

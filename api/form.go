@@ -14,6 +14,7 @@ type FormQuestion struct {
 	Settings             *ApplicationSettings `json:"settings,omitempty"`
 	Basics               Answers              `json:"basics,omitempty" doc:"Answers to the form's basics, by element."`
 	Steps                map[string]Answers   `json:"steps,omitempty" doc:"Answers to the form's steps, by step and element."`
+	Seed                 string               `json:"seed,omitempty" maxLength:"64" doc:"The same gives the same ids and numbers where the form draws some at random."`
 }
 
 // FormDraft is a form that is not published yet, with answers to try it out.
@@ -30,6 +31,7 @@ type FormState struct {
 	Steps      []FormPage          `json:"steps" doc:"The basics first, whose name is empty."`
 	Problems   []Reason            `json:"problems,omitempty" doc:"What none of the fields has."`
 	Mistakes   []FormMistake       `json:"mistakes,omitempty" doc:"Of a draft: why it cannot be published. Nothing is evaluated then."`
+	Wizard     bool                `json:"wizard,omitempty" doc:"Each step is checked before the next."`
 	Ready      bool                `json:"ready"`
 	Parameters string              `json:"parameters,omitempty" doc:"Of the template, as JSON text, once it is ready."`
 	Settings   ApplicationSettings `json:"settings" doc:"As they would be."`

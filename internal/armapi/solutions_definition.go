@@ -140,7 +140,7 @@ func lockOf(text string) app.LockLevel {
 }
 
 func listDefinitions(c *call) (reply, error) {
-	listed, err := c.engine().Apps.AppDefinitions(c.Context(), c.caller, c.scope(), c.page(100))
+	listed, err := c.engine().Apps.AppDefinitions(c.Context(), c.caller, c.scope(), false, c.page(100))
 	if err != nil {
 		return reply{}, err
 	}

@@ -110,14 +110,14 @@ func TestApplicationDefinitions(t *testing.T) {
 			t.Errorf("%s: got %v (%s), want %s", name, err, access.CodeOf(err), c.code)
 		}
 	}
-	list := must(w.Apps.AppDefinitions(w.ctx, w.admin, "", engine.Page{}))(t)
+	list := must(w.Apps.AppDefinitions(w.ctx, w.admin, "", false, engine.Page{}))(t)
 	if len(list.Items) != 1 {
 		t.Errorf("listed are %d definitions", len(list.Items))
 	}
 	if n, err := w.Apps.DeleteAppDefinition(w.ctx, w.admin, string(d.Definition.Resource)); err != nil || n != 0 {
 		t.Errorf("deleted with %d applications: %v", n, err)
 	}
-	if diff := cmp.Diff(0, len(must(w.Apps.AppDefinitions(w.ctx, w.admin, "", engine.Page{}))(t).Items)); diff != "" {
+	if diff := cmp.Diff(0, len(must(w.Apps.AppDefinitions(w.ctx, w.admin, "", false, engine.Page{}))(t).Items)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -84,3 +84,18 @@ func TestAppFormDraft(t *testing.T) {
 		t.Errorf("somebody who may publish nothing tries a form out: %v", err)
 	}
 }
+
+// TestOwnDefinitionsAlone lists what a tenant publishes, without what others offer it.
+func TestOwnDefinitionsAlone(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, nil)
+	names := func(own bool) (names []string) {
+		for _, d := range must(m.Apps.AppDefinitions(m.ctx, m.admin, "", own, engine.Page{}))(t).Items {
+			names = append(names, string(d.Definition.Tenant))
+		}
+		return names
+	}
+	if own, all := names(true), names(false); len(own) != 0 || len(all) != 1 {
+		t.Errorf("own are %v, all are %v", own, all)
+	}
+}

@@ -66,7 +66,7 @@ func (m *market) faces(c engine.Caller) map[string]any {
 	read("grants", grants, err)
 	deployed, err := m.Apps.Applications(m.ctx, c, engine.ApplicationFilter{}, all)
 	read("applications", deployed, err)
-	definitions, err := m.Apps.AppDefinitions(m.ctx, c, "", all)
+	definitions, err := m.Apps.AppDefinitions(m.ctx, c, "", false, all)
 	read("definitions", definitions, err)
 	mine, err := m.Roles.EligibleRoles(m.ctx, c)
 	read("eligible roles", mine, err)

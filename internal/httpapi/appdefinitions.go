@@ -49,10 +49,17 @@ type pagedInput struct {
 	Paging
 }
 
+type listAppDefinitionsInput struct {
+	calling
+	Paging
+
+	Own bool `query:"own" doc:"Only those that the caller's tenant publishes."`
+}
+
 func (a *API) listAppDefinitions(ctx context.Context,
-	in *pagedInput,
+	in *listAppDefinitionsInput,
 ) (*answer[api.Page[api.ApplicationDefinition]], error) {
-	list, err := a.engine.Apps.AppDefinitions(ctx, in.caller, "", in.page())
+	list, err := a.engine.Apps.AppDefinitions(ctx, in.caller, "", in.Own, in.page())
 	return &answer[api.Page[api.ApplicationDefinition]]{page(list, appDefinitionOut)}, err
 }
 

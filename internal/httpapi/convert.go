@@ -181,7 +181,11 @@ func requestOut(d requests.RequestDetail) api.Request {
 		out.PendingUntil = instant(r.PendingUntil)
 	}
 	for _, it := range r.Items {
-		out.Items = append(out.Items, itemOut(it, d.Machines))
+		item := itemOut(it, d.Machines)
+		if item.Role != nil {
+			item.Role.Application = d.Applications[access.EligibilityID(item.Role.Eligibility)]
+		}
+		out.Items = append(out.Items, item)
 	}
 	out.Windows, out.BreakGlass, out.Mine = r.Windows, r.BreakGlass, d.Mine
 	out.Extends, out.Moves = string(r.Extends), string(r.Moves)

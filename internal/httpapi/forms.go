@@ -70,6 +70,7 @@ func questionIn(q api.FormQuestion) (apps.ApplicationInput, error) {
 	return apps.ApplicationInput{
 		Name: q.Name, Group: q.ResourceGroup, Managed: q.ManagedResourceGroup, Shown: q.DefinitionDigest,
 		Settings: settingsIn(q.Settings), Answers: answers, Form: true,
+		Seed: q.Seed,
 	}, err
 }
 
@@ -89,7 +90,7 @@ func allAnswersIn(basics api.Answers, steps map[string]api.Answers) (answers app
 
 func formStateOut(s apps.FormState) api.FormState {
 	out := api.FormState{
-		Steps: []api.FormPage{}, Ready: s.Ready, Settings: settingsOut(s.Settings), JIT: offerOut(s.Offer),
+		Steps: []api.FormPage{}, Ready: s.Ready, Wizard: s.Wizard, Settings: settingsOut(s.Settings), JIT: offerOut(s.Offer),
 		Digest: s.Digest, Problems: reasonsOut(s.Problems),
 	}
 	if s.Ready {

@@ -22,6 +22,7 @@ type Values struct {
 	ResourceGroup map[string]any
 	Subscription  map[string]any
 	Now           time.Time
+	Seed          string                  // of guid and rand in a form: the same gives the same
 	NewID         func() string           // of guid
 	Random        func(below int64) int64 // of rand
 	Row           int64                   // of $rowIndex: the row of a grid, from 1; 0 outside of one

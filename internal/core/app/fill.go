@@ -1,6 +1,8 @@
 package app
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"reflect"
 	"slices"
@@ -36,7 +38,6 @@ func (f Form) settle(answers Answers, jit Settings, values Values) *filling {
 	}
 	fill := &filling{
 		values: &values, jit: jit.Control(), left: &budget{steps: 50 * maxSteps, size: 8 * maxSize},
-		drawn: map[string][]any{},
 	}
 	for range maxPasses {
 		fill.pass(f, answers)
@@ -78,7 +79,7 @@ func (f *filling) outputs(form Form) Filled {
 	if len(*f.reasons) > 0 {
 		return Filled{}
 	}
-	outputs, err := Resolve(form.Outputs, *f.values)
+	outputs, err := Resolve(form.Outputs, f.steady("outputs"))
 	if err != nil {
 		f.add("expressionFailed", "createUiDefinition.parameters.outputs", "%v", err)
 		return Filled{}
@@ -96,10 +97,9 @@ type filling struct {
 	left     *budget // of all evaluations but the outputs'
 	matching int     // steps of patterns that are left
 	given    []given
-	show     bool             // the fields are wanted as they are drawn
-	moved    []string         // what has another value than in the pass before
-	circle   []string         // what never comes to rest
-	drawn    map[string][]any // what guid and rand gave for each field, which every pass gets again
+	show     bool     // the fields are wanted as they are drawn
+	moved    []string // what has another value than in the pass before
+	circle   []string // what never comes to rest
 }
 
 // put gives an element a value, and drop takes it away.
@@ -150,24 +150,25 @@ func (f *filling) holds(condition any, usual bool, at string) bool {
 	return b || !ok && usual
 }
 
-// steady returns the values with what is random the same in each pass: what is drawn for a field is kept.
+// steady returns the values with what is random derived from the seed and the place, so that a field gets the same in
+// each pass and each time that the form is looked at.
 func (f *filling) steady(at string) Values {
 	values, n := *f.values, 0
-	draw := func(make func() any) any {
-		if n == len(f.drawn[at]) {
-			f.drawn[at] = append(f.drawn[at], make())
-		}
+	if values.Seed == "" {
+		return values
+	}
+	draw := func() []byte {
 		n++
-		return f.drawn[at][n-1]
+		sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d", values.Seed, at, n))
+		return sum[:]
 	}
-	if id := values.NewID; id != nil {
-		values.NewID = func() string { s, _ := draw(func() any { return id() }).(string); return s }
+	values.NewID = func() string {
+		id := draw()
+		id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+		return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:16])
 	}
-	if random := values.Random; random != nil {
-		values.Random = func(below int64) int64 {
-			v, _ := draw(func() any { return random(below) }).(int64)
-			return v
-		}
+	values.Random = func(below int64) int64 {
+		return int64(binary.BigEndian.Uint64(draw()) % uint64(below)) //nolint:gosec // below is above 0
 	}
 	return values
 }

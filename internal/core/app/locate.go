@@ -23,7 +23,7 @@ func located(text string, all []access.Reason) []access.Reason {
 }
 
 // Line returns the line of a form on which the value lies that a path of a reason names, such as
-// createUiDefinition.parameters.steps[0].label; that of what holds it where there is none, and that of the mistake where
+// createUiDefinition.parameters.steps[0].label; that of what holds it where there is none, and of the mistake where
 // the form is no JSON; 0 where nothing is known.
 func Line(text, path string) int {
 	text = strings.TrimPrefix(text, ByteOrderMark)

@@ -36,6 +36,7 @@ const maxShown = 2000 // choices of one field
 type Shown struct {
 	Steps    []ShownStep     // the basics first, whose name is empty
 	Problems []access.Reason // what no field has
+	Wizard   bool            // each step is checked before the next
 	Ready    bool            // nothing is wrong, and Filled counts
 	Filled   Filled
 }
@@ -79,7 +80,7 @@ func (f Form) Show(answers Answers, jit Settings, values Values) Shown {
 	fill.show = true
 	steps := fill.pass(f, answers)
 	fill.validate()
-	shown := Shown{Filled: fill.outputs(f)}
+	shown := Shown{Filled: fill.outputs(f), Wizard: f.Wizard}
 	shown.Ready = len(*fill.reasons) == 0
 	problems := map[string]string{}
 	for _, r := range *fill.reasons {
@@ -156,7 +157,7 @@ func (f *filling) describe(e Element, at string) Field {
 		d.Open = true
 	}
 	d.Parts = partsOf(e)
-	if d.Kind == KindParts || d.Kind == KindJSON {
+	if d.Kind == KindParts && e.Type != credentialsCombo || d.Kind == KindJSON {
 		d.Text = Rich{{Text: "Azure's portal lists resources here; this server has none of Azure's. Type what the " +
 			"template is to get."}}
 	}

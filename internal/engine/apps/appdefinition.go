@@ -37,8 +37,9 @@ type AppDefinitionDetail struct {
 	Deployed int // applications of it, of every tenant; for its publisher alone
 }
 
-// AppDefinitions lists the definitions of the caller's tenant that they may see, and those that other tenants offer it.
-func (e *Service) AppDefinitions(ctx context.Context, c engine.Caller, scope access.ResourceID,
+// AppDefinitions lists the definitions of the caller's tenant that they may see, and where own is not set those that
+// other tenants offer it.
+func (e *Service) AppDefinitions(ctx context.Context, c engine.Caller, scope access.ResourceID, own bool,
 	p engine.Page,
 ) (list engine.Listed[AppDefinitionDetail], err error) {
 	err = e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.AppDefinitionsRead},
@@ -49,7 +50,7 @@ func (e *Service) AppDefinitions(ctx context.Context, c engine.Caller, scope acc
 			list, err = engine.Visible(p, func(p engine.Page) (engine.Listed[app.Definition], error) {
 				return r.ApplicationDefinitions(ctx, engine.ApplicationFilter{Scope: scope}, p)
 			}, func(d app.Definition) (AppDefinitionDetail, bool, error) {
-				if !seesDefinition(may, d) {
+				if !seesDefinition(may, d) || own && d.Tenant != c.Tenant {
 					return AppDefinitionDetail{}, false, nil
 				}
 				out, err := describeDefinition(ctx, r, may, d)

@@ -2,10 +2,8 @@ package apps
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"maps"
-	"math/big"
 	"slices"
 	"strings"
 
@@ -34,6 +32,7 @@ type ApplicationInput struct {
 	Settings   *app.Settings // nil: what the form says, or else the defaults. Approvers are named by name or id
 	Answers    app.Answers   // to the definition's form
 	Form       bool          // the form is filled in, even where nothing of it is answered
+	Seed       string        // of what the form draws at random; empty: another each time
 	Parameters string        // of the template, as JSON; with answers to a form that the form's outputs are
 	Tags       map[string]string
 }
@@ -244,16 +243,7 @@ func (in ApplicationInput) fill(
 		form = form.WithJIT()
 	}
 	return form.Fill(in.Answers, jit,
-		formValues(may, a.Location, subscription, a.Resource.Segment("resourceGroups")))
-}
-
-// below gives a random number from 0 up to n.
-func below(n int64) int64 {
-	v, err := rand.Int(rand.Reader, big.NewInt(n))
-	if err != nil {
-		return 0
-	}
-	return v.Int64()
+		formValues(may, a.Location, subscription, a.Resource.Segment("resourceGroups"), in.Seed))
 }
 
 // settleSettings finds the approvers in the customer's own tenant, fills in the defaults, and adds everything that is

@@ -100,7 +100,7 @@ func (s *FormState) evaluate(ctx context.Context, r engine.Reader, may engine.Ri
 		location = engine.LocalLocation
 	}
 	s.Offer = d.JIT
-	s.Shown = form.Show(in.Answers, s.Settings, formValues(may, location, group.Subscription, group.Group.Name))
+	s.Shown = form.Show(in.Answers, s.Settings, formValues(may, location, group.Subscription, group.Group.Name, in.Seed))
 	s.add(reasons...)
 	return nil
 }
@@ -136,9 +136,14 @@ func (s *FormState) add(reasons ...access.Reason) {
 }
 
 // formValues are what the expressions of a form refer to beside its answers.
-func formValues(may engine.Rights, location string, subscription access.Subscription, group string) app.Values {
+func formValues(may engine.Rights, location string, subscription access.Subscription,
+	group, seed string,
+) app.Values {
+	if seed == "" {
+		seed = uuid.NewString()
+	}
 	return app.Values{
-		Location: location, Now: may.Now, NewID: uuid.NewString, Random: below,
+		Location: location, Now: may.Now, Seed: seed,
 		ResourceGroup: map[string]any{
 			"mode": "Existing", "name": group, "location": location,
 			"id": string(access.ResourceGroupScope(subscription.ID, group)),

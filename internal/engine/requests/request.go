@@ -22,6 +22,8 @@ type RequestDetail struct {
 	Names     map[access.PrincipalID]string // of the groups and people that Progress speaks of
 	Mine      bool                          // the caller may decide now
 
+	Applications map[access.EligibilityID]string // names of the managed applications that its roles are of
+
 	Chains []Chain // what would be open without a break for longer than what is asked for by itself; of one that waits
 }
 
@@ -37,10 +39,34 @@ func (e *Service) Request(ctx context.Context, c engine.Caller, id access.Reques
 				request); err != nil || request.State != access.RequestPending {
 				return err
 			}
+			if d.Applications, err = applicationsOf(ctx, r, request); err != nil {
+				return err
+			}
 			d.Chains, err = chainsOf(ctx, r, request, may.Now)
 			return err
 		})
 	return d, err
+}
+
+// applicationsOf names the managed applications that the roles of a request are of.
+func applicationsOf(ctx context.Context, r engine.Reader,
+	request access.Request,
+) (map[access.EligibilityID]string, error) {
+	names := map[access.EligibilityID]string{}
+	for _, item := range request.Items {
+		role, ok := item.Target.(access.RoleTarget)
+		if !ok {
+			continue
+		}
+		e, err := r.Eligibility(ctx, role.Eligibility)
+		switch {
+		case err != nil && !engine.IsKind(err, access.KindNotFound):
+			return nil, fmt.Errorf("read eligibility: %w", err)
+		case err == nil && e.Origin != "":
+			names[role.Eligibility] = e.Origin.Name()
+		}
+	}
+	return names, nil
 }
 
 // Requests lists the requests that the caller may see, newest first: their own, and those on machines whose requests

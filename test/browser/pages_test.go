@@ -3,6 +3,7 @@
 package browser_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/postern-dev/postern/api"
@@ -49,24 +50,58 @@ func TestWatching(t *testing.T) {
 // approval, the publisher activates a role, the customer decides and ends it.
 func TestManagedApplications(t *testing.T) {
 	w := newWorld(t, "web-1")
-	vendor, err := w.admin.CreateTenant(t.Context(), api.NewTenant{Name: "vendor", Admin: "vera"})
+	w.vendor()
+	w.browse("applications.mjs")
+}
+
+// TestForm deploys managed applications by the forms of their packages.
+func TestForm(t *testing.T) {
+	w := newWorld(t, "web-1")
+	form, err := os.ReadFile("testdata/lab.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := w.client("").SignIn(t.Context(),
-		api.SignIn{Name: "vera@vendor", Password: vendor.Password, NewPassword: adminPassword})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = w.client(session.Token).SetApplicationDefinition(t.Context(), "shop", api.ApplicationDefinitionInput{
-		DisplayName: "Web shop", Description: "A shop that its maker looks after", Public: true,
+	_, err = w.vendor().SetApplicationDefinition(t.Context(), "lab", api.ApplicationDefinitionInput{
+		DisplayName: "Laboratory", Public: true, CreateUIDefinition: string(form),
 		JIT:            api.ApplicationOffer{Available: true, MaxSeconds: 4 * 3600},
 		Authorizations: []api.ApplicationAuthorization{{Principal: "vera", Role: "Contributor"}},
 	}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.browse("applications.mjs")
+	w.browse("form.mjs")
+}
+
+// TestPublish goes through what a publisher does with definitions.
+func TestPublish(t *testing.T) {
+	w := newWorld(t, "web-1")
+	w.vendor()
+	w.browse("publish.mjs")
+}
+
+// vendor makes the tenant of a publisher with an offer, and returns its administrator's client.
+func (w *world) vendor() *api.Client {
+	w.t.Helper()
+	ctx := w.t.Context()
+	vendor, err := w.admin.CreateTenant(ctx, api.NewTenant{Name: "vendor", Admin: "vera"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	session, err := w.client("").SignIn(ctx,
+		api.SignIn{Name: "vera@vendor", Password: vendor.Password, NewPassword: adminPassword})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	vera := w.client(session.Token)
+	_, err = vera.SetApplicationDefinition(ctx, "shop", api.ApplicationDefinitionInput{
+		DisplayName: "Web shop", Description: "A shop that its maker looks after", Public: true,
+		JIT:            api.ApplicationOffer{Available: true, MaxSeconds: 4 * 3600},
+		Authorizations: []api.ApplicationAuthorization{{Principal: "vera", Role: "Contributor"}},
+	}, 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return vera
 }
 
 // TestSettings goes through every page of the settings, and activates a role.

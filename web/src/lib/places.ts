@@ -6,12 +6,15 @@ export type Place = { to: string; name: string; words?: string; shown?: () => bo
 const apps = () =>
   may("Microsoft.Solutions/applications/read") || may("Microsoft.Solutions/applicationDefinitions/read");
 
+const publishes = () => may("Microsoft.Solutions/applicationDefinitions/write");
+
 /** roleTabs are the pages of roles that are had for a while. */
 export const roleTabs = () =>
   shown([
     { to: "/roles", name: "Your roles" },
     { to: "/applications", name: "Managed applications", shown: apps },
     { to: "/applications?tab=offers", name: "Offers", shown: apps },
+    { to: "/applications?tab=definitions", name: "Your definitions", shown: publishes },
   ]);
 
 /** main is what the navigation shows. */
@@ -108,6 +111,12 @@ export const further: Place[] = [
     shown: apps,
   },
   { to: "/notifications", name: "Notifications", words: "inbox bell unread" },
+  {
+    to: "/applications?tab=definitions",
+    name: "Definitions of managed applications",
+    words: "publish offer createUiDefinition withdraw",
+    shown: publishes,
+  },
   { to: "/reviews", name: "Break-glass reviews", words: "emergency debt" },
   { to: "/alerts/rules", name: "Alert rules", words: "thresholds severity", shown: () => may("alerts/read") },
   {

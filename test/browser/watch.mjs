@@ -113,7 +113,7 @@ await menu(/^Alerts/).click();
 await admin.getByRole("link", { name: /Repeated refused requests/ }).waitFor();
 await inspect(admin, "alerts");
 await admin.getByRole("link", { name: /Repeated refused requests/ }).click();
-await admin.getByRole("link", { name: /and was refused/ }).first().waitFor();
+await admin.getByRole("link", { name: /Request refused/ }).first().waitFor();
 await inspect(admin, "alert");
 await admin.getByLabel(/Comment/).fill(`<img src=x onerror="document.title='owned'">`);
 await button("Acknowledge").click();

@@ -105,7 +105,7 @@ await inspect(vera, "a request for a role");
 
 // The customer decides, and ends it.
 await admin.reload();
-await admin.getByRole("link", { name: /Mend the checkout/ }).click();
+await admin.getByRole("region", { name: "Waiting for your decision" }).getByRole("link", { name: /Mend the checkout/ }).click();
 await admin.getByText("on the managed application our-shop").waitFor();
 await inspect(admin, "decide on a role");
 await admin.getByRole("button", { name: "Approve" }).click();

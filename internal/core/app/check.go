@@ -19,7 +19,7 @@ func (f *filling) validate() {
 				return
 			}
 			if !f.valid(g, v) {
-				v.Message = f.words(v.Message, g.at)
+				v.Message = f.words(v.Message)
 				f.add("answerNotAllowed", g.at, "%s", v.text(g.element))
 				break
 			}

@@ -64,11 +64,11 @@ func (f *filling) pass(form Form, answers Answers) []ShownStep {
 		})
 	}
 	if f.show {
-		steps[0].Label, steps[0].Lead = "Basics", f.rich(form.Lead, "basics")
+		steps[0].Label, steps[0].Lead = "Basics", f.rich(form.Lead)
 		for i, step := range form.Steps {
-			s, at := &steps[i+1], "steps."+step.Name
-			s.Label, s.Title = f.words(step.Label, at), f.rich(step.Title, at)
-			s.Before, s.After = f.rich(step.Before, at), f.rich(step.After, at)
+			s := &steps[i+1]
+			s.Label, s.Title = f.words(step.Label), f.rich(step.Title)
+			s.Before, s.After = f.rich(step.Before), f.rich(step.After)
 		}
 	}
 	return steps
@@ -181,7 +181,7 @@ func (f *filling) list(elements []Element, answers, into map[string]any, field s
 			f.drop(into, e.Name, at)
 			continue
 		}
-		e.Label = f.words(e.Label, at)
+		e.Label = f.words(e.Label)
 		var shown Field
 		if f.show {
 			shown = f.describe(e, at)
@@ -386,7 +386,7 @@ func (f *filling) rows(e Element, answer any, at string, table *Field) (any, boo
 		var cells []Field
 		for _, column := range e.Elements {
 			place, cell := fmt.Sprintf("%s[%d].%s", at, i, column.Name), Field{}
-			column.Label = f.words(column.Label, place)
+			column.Label = f.words(column.Label)
 			if f.show {
 				cell = f.describe(column, place)
 			}

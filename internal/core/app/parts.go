@@ -42,7 +42,9 @@ func partsOf(e Element) []Part {
 		}
 	case "Microsoft.Storage.MultiStorageAccountCombo":
 		return []Part{
-			textPart("prefix", "Prefix of the names"), {Path: "count", Label: "How many", Kind: KindNumber}, group,
+			textPart("prefix", "Prefix of the names"),
+			{Path: "count", Label: "How many", Kind: KindNumber},
+			group,
 			oneOf("type", "Redundancy", "Standard_LRS", "Standard_ZRS", "Standard_GRS", "Standard_RAGRS", "Premium_LRS"),
 		}
 	case "Microsoft.Solutions.ResourceSelector":

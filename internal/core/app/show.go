@@ -123,7 +123,7 @@ func place(fields []Field, problems map[string]string) bool {
 func (f *filling) describe(e Element, at string) Field {
 	d := Field{
 		Name: e.Name, Path: at, Type: e.Type, Kind: kindFor(e), Label: e.Label, Min: e.Min, Max: e.Max,
-		Tip: f.rich(e.More["toolTip"], at), Placeholder: f.words(e.More["placeholder"], at), Multiple: e.Multiple,
+		Tip: f.rich(e.More["toolTip"]), Placeholder: f.words(e.More["placeholder"]), Multiple: e.Multiple,
 	}
 	switch e.Type {
 	case textBox:
@@ -131,9 +131,9 @@ func (f *filling) describe(e Element, at string) Field {
 	case passwordBox:
 		d.Confirm = e.Options["hideConfirmation"] != true
 	case slider:
-		d.Unit = f.words(e.More["subLabel"], at)
+		d.Unit = f.words(e.More["subLabel"])
 	case infoBox, textBlock:
-		f.note(&d, e, at)
+		f.note(&d, e)
 	case dropDown, optionsGroup:
 		choices, known := f.choices(e, at)
 		d.Choices, d.Open = choices[:min(len(choices), maxShown)], !known
@@ -147,7 +147,7 @@ func (f *filling) describe(e Element, at string) Field {
 			"left to you; --answers of postern app create takes it as JSON."}}
 	case editableGrid:
 		for _, column := range e.Elements {
-			column.Label = f.words(column.Label, at)
+			column.Label = f.words(column.Label)
 			d.Fields = append(d.Fields, f.describe(column, column.Name))
 		}
 	case sizeSelector:
@@ -187,14 +187,14 @@ func kindFor(e Element) Kind {
 }
 
 // note reads the text of an element that asks for nothing, and its link.
-func (f *filling) note(d *Field, e Element, at string) {
+func (f *filling) note(d *Field, e Element) {
 	d.Label = ""
 	d.Icon, _ = e.Options["icon"].(string)
-	d.Text = f.rich(e.Options["text"], at)
+	d.Text = f.rich(e.Options["text"])
 	link, _ := objectOf(e.Options["link"])
-	label, uri := f.words(link.of["label"], at), f.words(link.of["uri"], at)
+	label, uri := f.words(link.of["label"]), f.words(link.of["uri"])
 	if uri == "" {
-		uri = f.words(e.Options["uri"], at)
+		uri = f.words(e.Options["uri"])
 	}
 	if label == "" {
 		label = "More"
@@ -209,10 +209,10 @@ func (f *filling) note(d *Field, e Element, at string) {
 
 // words returns a text of a form, which may be an expression; of an object of texts the first. One that cannot be
 // evaluated is as it is.
-func (f *filling) words(v any, at string) string {
+func (f *filling) words(v any) string {
 	if several, ok := objectOf(v); ok {
 		for _, name := range several.names {
-			if text := f.words(several.of[name], at); text != "" {
+			if text := f.words(several.of[name]); text != "" {
 				return text
 			}
 		}
@@ -228,7 +228,7 @@ func (f *filling) words(v any, at string) string {
 	return text(out)
 }
 
-func (f *filling) rich(v any, at string) Rich { return ParseRich(f.words(v, at)) }
+func (f *filling) rich(v any) Rich { return ParseRich(f.words(v)) }
 
 func textsOf(v any) []string {
 	items, _ := v.([]any)

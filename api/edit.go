@@ -27,6 +27,7 @@ type PreviewPolicies struct {
 // PolicyPreview is what setting the policy would change on one machine.
 type PolicyPreview struct {
 	Machine  string             `json:"machine" doc:"As it was asked for."`
+	OS       string             `json:"os,omitempty" doc:"Its operating system, where it is known."`
 	Revision int64              `json:"revision" doc:"Of its own policy now; 0: it has none."`
 	Before   *MachinePolicyView `json:"before,omitempty" doc:"What guards it now; absent where nothing does, or the caller may not read it."`
 	Changes  []PortChange       `json:"changes" doc:"What becomes of its ports, whichever policy guards them; those that are not named stay as they are."`

@@ -12,13 +12,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// TestEveryNamedTestExists holds the threat model to what there is: a test that it names is in the tree.
+// TestEveryNamedTestExists holds the documents that name tests to what there is: each is in the tree.
 func TestEveryNamedTestExists(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join("..", "docs", "threat-model.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	there := map[string]bool{}
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 	walk(t, "_test.go", func(_, content string) {
@@ -26,13 +22,42 @@ func TestEveryNamedTestExists(t *testing.T) {
 			there[found[1]] = true
 		}
 	})
-	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1)
-	if len(named) < 100 {
-		t.Errorf("the threat model names %d tests only", len(named))
+	test := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`)
+	for document, least := range map[string]int{"threat-model.md": 100, "testing.md": 25} {
+		text, err := os.ReadFile(filepath.Join("..", "docs", document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := test.FindAllString(string(text), -1)
+		if len(named) < least {
+			t.Errorf("%s names %d tests only", document, len(named))
+		}
+		for _, name := range named {
+			if !there[name] {
+				t.Errorf("%s names %s, and there is no such test", document, name)
+			}
+		}
 	}
-	for _, name := range named {
-		if !there[name[1]] {
-			t.Errorf("the threat model names %s, and there is no such test", name[1])
+}
+
+// TestDecisionsAreNumbered holds that each record of a decision has a number of its own, the same in its name and title.
+func TestDecisionsAreNumbered(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join("..", "docs", "adr")
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, file := range files {
+		text, err := os.ReadFile(filepath.Join(dir, file.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(file.Name(), fmt.Sprintf("%04d-", i+1)) {
+			t.Errorf("%s is number %d of the decisions", file.Name(), i+1)
+		}
+		if title := fmt.Sprintf("# %d. ", i+1); !strings.HasPrefix(string(text), title) {
+			t.Errorf("%s does not begin with %q", file.Name(), title)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (a *API) previewPolicies(ctx context.Context,
 
 func previewOut(o fleet.Outcome, names map[access.PrincipalID]string) api.PolicyPreview {
 	out := api.PolicyPreview{
-		Machine: o.Machine, Revision: o.Change.Revision, More: o.Change.More, Problem: editProblem(o.Refused),
+		Machine: o.Machine, OS: o.Change.Machine.OS, Revision: o.Change.Revision, More: o.Change.More, Problem: editProblem(o.Refused),
 		Changes: make([]api.PortChange, 0, len(o.Change.Ports)), Ends: make([]api.Grant, 0, len(o.Change.Ends)),
 	}
 	if out.Problem != nil {
@@ -93,7 +93,7 @@ func editProblem(e *access.Error) *api.EditProblem {
 	if e == nil {
 		return nil
 	}
-	told, _ := asWritten(e).(*access.Error) //nolint:errorlint // it is the same error, with the names of the wire
+	told, _ := asWritten(e).(*access.Error) //nolint:errorlint // the same error, with the names of the wire
 	out := &api.EditProblem{Code: told.Code, Message: told.Message}
 	for _, r := range told.Reasons {
 		out.Reasons = append(out.Reasons, api.Reason{Code: r.Code, Field: r.Field, Message: r.Message})

@@ -83,19 +83,36 @@ for (const name of ["spare-00", "spare-01"]) {
   check(name + " is guarded as it was said: " + JSON.stringify(policy), policy.ports.map((p) => `${p.ports}:${p.maxSeconds}`).join() === "22:10800,5986:900" && policy.gapSeconds === 3600 && JSON.stringify(policy.approval[0].stages[0].allOf) === '[{"count":1,"people":["anna"]}]');
 }
 
-// What guards a machine already is not replaced by enabling it.
-const guarded = JSON.stringify(await api(admin, "/machines/spare-00/policy"));
+// Of several machines what changes on each is shown before it is saved, and one that somebody else has changed
+// meanwhile is left as it is.
 admin.expected.push(/status of 4\d\d/);
 await admin.goto(portal + "/guard?machine=spare-00&machine=spare-20");
-await admin.getByRole("button", { name: "Enable" }).click();
+const diff = admin.getByRole("complementary");
+await diff.getByRole("heading", { name: "spare-00" }).waitFor();
+await diff.getByText("Other settings that change: approval, gap.").waitFor();
+await diff.getByRole("heading", { name: "spare-20" }).waitFor();
+await inspect(admin, "what changes on each of two machines");
+const rewritten = await admin.request.put(portal + "/api/v1/machines/spare-00/policy", { data: { ports: [{ ports: "22", protocol: "tcp", maxSeconds: 600 }] } });
+check("somebody else writes it: " + rewritten.status(), rewritten.ok());
+await admin.getByRole("button", { name: "Enable on 2 machines" }).click();
 await admin.getByText("spare-00 was not saved").waitFor();
-// What is changed after that holds for the machine that was saved as well.
-await admin.getByLabel("Maximum duration").first().selectOption("900");
-await admin.getByRole("button", { name: "Enable" }).click();
-await until("the change is saved", async () => (await api(admin, "/machines/spare-20/policy")).ports[0].maxSeconds === 900);
-await admin.getByText("spare-00 was not saved").waitFor();
+await admin.getByText("1 policy saved").waitFor();
+check("what somebody else wrote is as they wrote it", (await api(admin, "/machines/spare-00/policy")).ports[0].maxSeconds === 600);
+// What is saved then is what is shown then.
+await diff.getByText("at most 3 h (now: from any address, at most 10 min)").waitFor();
+await admin.getByRole("button", { name: "Enable on 1 machine" }).click();
+await admin.getByRole("heading", { level: 1, name: "Machines", exact: true }).waitFor();
+check("now it is saved", (await api(admin, "/machines/spare-00/policy")).ports[0].maxSeconds === 10800);
 admin.expected.length = 0;
-check("the policy is as it was", JSON.stringify(await api(admin, "/machines/spare-00/policy")) === guarded);
+// Machines that are guarded are edited from one policy.
+await admin.goto(portal + "/guard?machine=spare-00&machine=spare-20");
+await admin.getByText("The form starts with the policy of spare-00").waitFor();
+await diff.getByText("No port changes.").first().waitFor();
+await admin.getByLabel("Maximum duration").first().selectOption("900");
+await diff.getByRole("heading", { name: "2 machines: spare-00, spare-20" }).waitFor();
+await admin.getByRole("button", { name: "Save on 2 machines" }).click();
+await until("both are saved", async () => (await api(admin, "/machines/spare-20/policy")).ports[0].maxSeconds === 900 && (await api(admin, "/machines/spare-00/policy")).ports[0].maxSeconds === 900);
+await admin.getByRole("heading", { level: 1, name: "Machines", exact: true }).waitFor();
 
 // Ports of two machines in one request: ticking one leaves every other.
 const anna = await person(browser);

@@ -9,6 +9,7 @@ export type Request = Schemas["Request"];
 export type Event = Schemas["Event"];
 export type Me = Schemas["Me"];
 export type Policy = Schemas["MachinePolicyView"];
+export type PolicyPreview = Schemas["PolicyPreview"];
 export type PortRule = Schemas["PortRule"];
 export type Reason = Schemas["Reason"];
 export type Explanation = Schemas["Explanation"];

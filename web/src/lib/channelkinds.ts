@@ -14,6 +14,7 @@ export const told: Record<string, string> = {
   needsDecision: "A decision is required",
   decided: "A request is approved or denied",
   opened: "Access is open",
+  reminder: "The time to decide a request ends soon",
   willEnd: "Access is about to end",
   ended: "Access has ended",
   failed: "Access could not be opened",

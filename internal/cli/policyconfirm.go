@@ -77,8 +77,8 @@ seconds.`,
 func (a *app) policyUndoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "undo MACHINE",
-		Short: "Take back a machine's policy that is on trial",
-		Long: `Take back a policy that was set with --confirm-within, before its time is over. What guarded the machine before guards
+		Short: "Undo a change of a machine's policy that is on trial",
+		Long: `Undo a policy that was set with --confirm-within, before its time is over. What guarded the machine before guards
 it again; grants outside of that are revoked.`,
 		Example: "  postern policy undo web-1",
 		Args:    takes(1, 1),
@@ -86,7 +86,7 @@ it again; grants outside of that are revoked.`,
 			if err := cl.UndoMachinePolicy(c.Context(), args[0]); err != nil {
 				return err
 			}
-			a.say("The change of the policy of %s is taken back.", args[0])
+			a.say("The change of the policy of %s is undone.", args[0])
 			return nil
 		}),
 	}

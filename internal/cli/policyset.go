@@ -123,7 +123,7 @@ several machines, it always lists what changes on each; a machine whose policy c
 confirms in advance. To guard machines that enroll later as well, use postern policy scope set.
 
 With --confirm-within, the change is on trial: unless postern policy confirm MACHINE is run within that time, the
-machine's agent takes it back by itself, and what guarded the machine before guards it again. Use it where a guarded port
+machine's agent undoes it by itself, and what guarded the machine before guards it again. Use it where a guarded port
 may be the way by which you, the agents or the server are reached.`,
 		Example: `  postern policy set web-1
   postern policy set web-1 --port 22/tcp --from 203.0.113.0/24 --max 3h

@@ -1,0 +1,1 @@
+import{Q as e}from"./disclose-version-BJNf7q6I.js";var t=e({}),n=e({}),r=e=>t.me?.actions?.includes(e.includes(`.`)?e:`Postern.Access/`+e)??!1;export{t as n,n as r,r as t};

@@ -1,1 +1,0 @@
-import{Q as e}from"./disclose-version-BOqRMMAu.js";var t=e({}),n=e({}),r=e=>t.me?.actions?.includes(e.includes(`.`)?e:`Postern.Access/`+e)??!1;export{t as n,n as r,r as t};

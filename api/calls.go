@@ -168,8 +168,8 @@ func (c *Client) SetMachinePolicy(ctx context.Context, machine string, in Machin
 		call{method: http.MethodPut, path: policyPath(machine), header: ifMatch(ifRevision), body: in})
 }
 
-// TryMachinePolicy is SetMachinePolicy until a time is over: unless ConfirmMachinePolicy is called by then, what guarded
-// the machine before guards it again.
+// TryMachinePolicy is SetMachinePolicy until a time is over: unless ConfirmMachinePolicy is called by then, what
+// guarded the machine before guards it again.
 func (c *Client) TryMachinePolicy(ctx context.Context, machine string, in MachinePolicy, ifRevision int64,
 	within time.Duration,
 ) (MachinePolicyView, error) {
@@ -179,8 +179,8 @@ func (c *Client) TryMachinePolicy(ctx context.Context, machine string, in Machin
 	})
 }
 
-// ConfirmMachinePolicy has what is tried on a machine stand. It calls over a new connection, which proves that the guard
-// lets the caller through.
+// ConfirmMachinePolicy has what is tried on a machine stand. It calls over a new connection, which proves that the
+// guard lets the caller through.
 func (c *Client) ConfirmMachinePolicy(ctx context.Context, machine string) error {
 	c.http.CloseIdleConnections()
 	return c.do(ctx, call{method: http.MethodPost, path: policyPath(machine) + "/confirm"})

@@ -27,8 +27,10 @@ type rule struct {
 // capabilities are the packages of use cases, in import order: each sees the kernel, internal/engine, and those before
 // it.
 func capabilities() []string {
-	return []string{"records", "directory", "notices", "alerts", "machines", "hosts", "fleet", "requests", "roles",
-		"reviews", "apps", "inbox", "services"}
+	return []string{
+		"records", "directory", "notices", "alerts", "machines", "hosts", "fleet", "requests", "roles",
+		"reviews", "apps", "inbox", "services",
+	}
 }
 
 // rules is the import table of ARCHITECTURE.md. A package that is not listed is refused.

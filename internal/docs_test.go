@@ -40,7 +40,8 @@ func TestEveryNamedTestExists(t *testing.T) {
 	}
 }
 
-// TestDecisionsAreNumbered holds that each record of a decision has a number of its own, the same in its name and title.
+// TestDecisionsAreNumbered holds that each record of a decision has a number of its own, the same in its name and
+// title.
 func TestDecisionsAreNumbered(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join("..", "docs", "adr")

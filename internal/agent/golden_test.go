@@ -36,7 +36,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// TestCallsOnTheWire has an agent enroll, follow, report, tell of a code that was used and renew: the head of each
+// TestCallsOnTheWire has an agent enroll, follow, report, tell of a code that was used and of its version, and renew: the head of each
 // call, and the body where it is the same each time, are what they always were.
 func TestCallsOnTheWire(t *testing.T) {
 	t.Parallel()
@@ -53,7 +53,7 @@ func TestCallsOnTheWire(t *testing.T) {
 	}))
 	h.start()
 	eventually(t, "the agent has made each call",
-		func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.calls) == 5 })
+		func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.calls) == 6 })
 	h.halt()
 	s.mu.Lock()
 	defer s.mu.Unlock()

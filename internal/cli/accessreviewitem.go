@@ -78,8 +78,8 @@ func (a *app) accessReviewDecideCommand() *cobra.Command {
 		Use:   "decide ACCESS-REVIEW [NUMBER…] (--keep | --remove --reason TEXT)",
 		Short: "Keep or remove access",
 		Long: `Keep or remove entries of an access review, named by their numbers, or with --all every undecided one that
---kind and --principal leave. Entries that are your own access are left to another reviewer. Each entry is decided on its
-own: one that has changed, or that another reviewer was faster to decide, is listed with the reason, and the exit code
+--kind and --principal leave. Entries that are your own access are left to another reviewer. Each entry is decided
+separately: one that has changed, or that another reviewer was faster to decide, is listed with the reason, and the exit code
 is 3.`,
 		Example: `  postern access-review decide q4-2026 12 14 --keep
   postern access-review decide q4-2026 13 --remove --reason "left the team"

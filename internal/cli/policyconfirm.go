@@ -35,8 +35,8 @@ func (a *app) sayTrial(view api.MachinePolicyView) {
 	if view.Trial.HadPolicy {
 		back = "its former policy will hold again"
 	}
-	a.say("The policy of %s is on trial until %s. Unless it is confirmed by then, %s. To confirm: postern policy confirm %s",
-		view.Machine, a.style().time(view.Trial.Until), back, view.Machine)
+	a.say("The policy of %s is on trial until %s. Unless it is confirmed by then, %s. "+
+		"To confirm: postern policy confirm %s", view.Machine, a.style().time(view.Trial.Until), back, view.Machine)
 }
 
 func (a *app) policyConfirmCommand() *cobra.Command {
@@ -52,11 +52,11 @@ seconds.`,
 		Args:    takes(1, 1),
 		RunE: a.signedIn(func(c *cobra.Command, cl *api.Client, args []string) error {
 			var err error
-			for began := time.Now(); ; {
+			for began := a.now(); ; {
 				err = cl.ConfirmMachinePolicy(c.Context(), args[0])
 				problem, _ := errors.AsType[*api.Problem](err)
 				if problem == nil || problem.Code != "guardNotInForce" && problem.Code != "oldConnection" ||
-					time.Since(began) > patience {
+					a.now().Sub(began) > patience {
 					break
 				}
 				select {

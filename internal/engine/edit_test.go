@@ -16,8 +16,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/roles"
 )
 
-// TestSeveralPoliciesAreEditedTogether holds that a preview tells for each machine what would change and what would end,
-// and changes nothing; that each is saved only as it was seen; and that what was shown is what becomes of it.
+// TestSeveralPoliciesAreEditedTogether holds that a preview tells for each machine what would change and what would
+// end, and changes nothing; that each is saved only as it was seen; and that what was shown is what becomes of it.
 func TestSeveralPoliciesAreEditedTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

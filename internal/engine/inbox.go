@@ -8,9 +8,9 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// InboxEntry is one line of somebody's inbox: that something happened which concerns them. It names what it is about and
-// repeats nothing of it, so that its text says how that stands when it is read (ADR 20). One act gives one entry for
-// each whom it addresses; a group stands for everybody in it, however many.
+// InboxEntry is one line of somebody's inbox: that something happened which concerns them. It names what it is about
+// and repeats nothing of it, so that its text says how that stands when it is read (ADR 20). One act gives one entry
+// for each whom it addresses; a group stands for everybody in it, however many.
 type InboxEntry struct {
 	Addressee access.PrincipalID // a person, or a group
 	Seq       int64              // where the act begins on the activity log; set by the store

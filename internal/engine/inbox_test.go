@@ -172,8 +172,8 @@ func TestInboxCountsToItsMost(t *testing.T) {
 	}
 }
 
-// TestInboxTellsOfOnesAccount: what became of one's account is news though it was done in one's name, and nobody else is
-// told.
+// TestInboxTellsOfOnesAccount: what became of one's account is news though it was done in one's name, and nobody else
+// is told.
 func TestInboxTellsOfOnesAccount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -16,7 +16,7 @@ func (w *approvable) reminded() (got []string) {
 		w.ann.Principal: "ann", w.bob.Principal: "bob", w.cy.Principal: "cy", w.dora.Principal: "dora",
 		w.bystander.Principal: "eve",
 	}
-	for _, n := range w.world.told() {
+	for _, n := range w.told() {
 		if n.Kind != engine.NotifyReminder {
 			continue
 		}

@@ -13,8 +13,8 @@ import (
 // maxAddressed is how many people a notification names one by one; beyond that it names their groups.
 const maxAddressed = 200
 
-// settled returns, beside a notice that a request was decided, what tells those who were asked, and have not decided it,
-// that they need not any more; none where nobody was asked, or would hear of it.
+// settled returns, beside a notice that a request was decided, what tells those who were asked, and have not decided
+// it, that they need not any more; none where nobody was asked, or would hear of it.
 func (w *Work) settled(ctx context.Context, n Notice) ([]Notification, error) {
 	if n.Kind != NotifyDecided || n.Request.BreakGlass || len(n.Request.Approvals) == 0 {
 		return nil, nil

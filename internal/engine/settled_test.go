@@ -11,7 +11,8 @@ import (
 	"github.com/postern-dev/postern/internal/engine/requests"
 )
 
-// TestWhoeverWasAskedHearsThatItIsSettled: once, whatever settles it, and those alone who were asked and have not decided.
+// TestWhoeverWasAskedHearsThatItIsSettled: once, whatever settles it, and those alone who were asked and have not
+// decided.
 func TestWhoeverWasAskedHearsThatItIsSettled(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -169,8 +169,8 @@ func TestDisablingAScopeEndsWhatItIsToEnd(t *testing.T) {
 	}
 }
 
-// TestWhoMayDisableAScope holds that it takes the right to the security policy at the scope: who may change machines and
-// policies, or ask for access, turns it neither off nor on.
+// TestWhoMayDisableAScope holds that it takes the right to the security policy at the scope: who may change machines
+// and policies, or ask for access, turns it neither off nor on.
 func TestWhoMayDisableAScope(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

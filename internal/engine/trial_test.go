@@ -104,7 +104,8 @@ func TestAnUndoGivesBackExactlyWhatWas(t *testing.T) {
 		if got := w.guardedPorts(host.Agent.ID); !slices.Equal(got, []uint16{22, 443}) {
 			t.Errorf("during the trial the agent guards %v", got)
 		}
-		if former := w.desired(host.Agent.ID).Trials[0].Former; len(former) != 2 || former[0].Sessions != access.SessionsKeep {
+		former := w.desired(host.Agent.ID).Trials[0].Former
+		if len(former) != 2 || former[0].Sessions != access.SessionsKeep {
 			t.Errorf("the agent would give back %+v", former)
 		}
 		if byHand {

@@ -49,7 +49,7 @@ func csvOf[T any](ctx context.Context, a *API, file string, columns []csvColumn[
 	if err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(hc huma.Context) {
+	return &huma.StreamResponse{Body: func(hc huma.Context) { //nolint:contextcheck // it has the context of its call
 		r, w := humago.Unwrap(hc)
 		w.Header().Set("Content-Type", csvType)
 		w.Header().Set("Content-Disposition", `attachment; filename="`+file+`"`)

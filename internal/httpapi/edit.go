@@ -56,7 +56,8 @@ func (a *API) previewPolicies(ctx context.Context,
 
 func previewOut(o fleet.Outcome, names map[access.PrincipalID]string) api.PolicyPreview {
 	out := api.PolicyPreview{
-		Machine: o.Machine, OS: o.Change.Machine.OS, Revision: o.Change.Revision, More: o.Change.More, Problem: editProblem(o.Refused),
+		Machine: o.Machine, OS: o.Change.Machine.OS, Revision: o.Change.Revision,
+		More: o.Change.More, Problem: editProblem(o.Refused),
 		Changes: make([]api.PortChange, 0, len(o.Change.Ports)), Ends: make([]api.Grant, 0, len(o.Change.Ends)),
 	}
 	if out.Problem != nil {

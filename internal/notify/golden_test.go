@@ -117,7 +117,8 @@ func samples() map[string]engine.Notification {
 // TestPagerCarriesWhatOpensOrResolves ties the rule of who is sent what to what a pager is really sent.
 func TestPagerCarriesWhatOpensOrResolves(t *testing.T) {
 	t.Parallel()
-	for _, kind := range append(engine.NotificationKinds(), engine.NotifySettled, engine.NotifyTest, engine.NotifyLifecycle) {
+	kinds := append(engine.NotificationKinds(), engine.NotifySettled, engine.NotifyTest, engine.NotifyLifecycle)
+	for _, kind := range kinds {
 		sent := 0
 		for _, part := range notify.Rendered(t, sample(kind), public) {
 			if part.Name == "pagerduty.json" {

@@ -95,19 +95,23 @@ var machineOrders = map[engine.MachineOrder]struct {
 	at      func(access.Machine) []any
 }{
 	engine.ByName: {
-		"m.name_key, m.id", []cursorKind{cursorText, cursorText},
+		"m.name_key, m.id",
+		[]cursorKind{cursorText, cursorText},
 		func(m access.Machine) []any { return []any{fold(m.Name), m.ID} },
 	},
 	engine.ByPlace: {
-		"m.resource_key, m.id", []cursorKind{cursorText, cursorText},
+		"m.resource_key, m.id",
+		[]cursorKind{cursorText, cursorText},
 		func(m access.Machine) []any { return []any{m.Resource.Fold(), m.ID} },
 	},
 	engine.ByLastAccess: {
-		"m.last_access, m.id", []cursorKind{cursorNumber, cursorText},
+		"m.last_access, m.id",
+		[]cursorKind{cursorNumber, cursorText},
 		func(m access.Machine) []any { return []any{micros(m.LastAccess), m.ID} },
 	},
 	engine.ByAge: {
-		"m.created_at, m.id", []cursorKind{cursorNumber, cursorText},
+		"m.created_at, m.id",
+		[]cursorKind{cursorNumber, cursorText},
 		func(m access.Machine) []any { return []any{micros(m.CreatedAt), m.ID} },
 	},
 }

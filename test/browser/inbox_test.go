@@ -9,8 +9,8 @@ import (
 	"github.com/postern-dev/postern/api"
 )
 
-// TestNotifications follows a request through the bells of two people, one on a phone and one at a desk with keys alone:
-// what is asked, decided, open and about to end, each as it happens.
+// TestNotifications follows a request through the bells of two people, one on a phone and one at a desk with keys
+// alone: what is asked, decided, open and about to end, each as it happens.
 func TestNotifications(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "web-1", "db-1")

@@ -8,8 +8,8 @@ import (
 	"github.com/postern-dev/postern/internal/core/access"
 )
 
-// TestTheDiffOfRulesIsThatOfEachPort compares a diff with a look at each port and transport, holds that no two stretches
-// say something of the same port, and that stretches that say the same are one.
+// TestTheDiffOfRulesIsThatOfEachPort compares a diff with a look at each port and transport, holds that no two
+// stretches say something of the same port, and that stretches that say the same are one.
 func TestTheDiffOfRulesIsThatOfEachPort(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -102,7 +102,8 @@ func TestATrialThatIsHeldEndsNoLater(t *testing.T) {
 		return DesiredState{Trials: []Unconfirmed{{Trial: "t", Machine: "a", Until: now.Add(left)}}}
 	}
 	for _, c := range []struct{ before, next, want time.Duration }{
-		{time.Minute, time.Hour, time.Minute}, {time.Hour, time.Minute, time.Minute},
+		{time.Minute, time.Hour, time.Minute},
+		{time.Hour, time.Minute, time.Minute},
 		{-time.Second, time.Minute, -time.Second},
 	} {
 		if got := with(c.next).Upheld(with(c.before)).Trials[0].Until.Sub(now); got != c.want {

@@ -41,7 +41,7 @@ func sentence(text string) string {
 }
 
 // tellings have what is in braces filled in; what is in brackets is left out where one of its braces is empty.
-var tellings = map[access.EventKind]string{
+var tellings = map[access.EventKind]string{ //nolint:gochecknoglobals // a constant table; Go has no constant maps
 	access.RequestSubmitted:   "{actor} requested {what}[ from {source}][: {justification}]",
 	access.RequestWasApproved: "{actor} approved the request of {whom} for {what}[ from {source}][: {justification}]",
 	access.RequestWasDenied:   "{actor} denied the request of {whom} for {what}[: {reason}]",
@@ -96,7 +96,7 @@ var tellings = map[access.EventKind]string{
 	access.AgentProblem:       "{actor} reported a problem[ on {machine}][: {problem}]",
 	access.AgentSkewed:        "The clock of {actor} is off[ by {skew}]",
 	access.AgentDeniedTraffic: "{actor} turned away connections to closed ports[ of {machine}][ from {source}]",
-	access.AgentForeign:       "{actor} saw rules of other firewalls come or go at guarded ports[ of {machine}][: {rules}]",
+	access.AgentForeign:       "{actor} saw rules of other firewalls change at guarded ports[ of {machine}][: {rules}]",
 
 	access.SignedIn:         "{actor} signed in[ from {address}]",
 	access.SignedOut:        "{actor} signed out[ {of}]",
@@ -164,7 +164,7 @@ var tellings = map[access.EventKind]string{
 }
 
 // refusals are what is recorded because it was refused.
-var refusals = map[access.EventKind]string{
+var refusals = map[access.EventKind]string{ //nolint:gochecknoglobals // likewise
 	access.RequestRefused:    "{actor} requested access[ to {machine}] and was refused[: {problem}]",
 	access.DecisionRefused:   "{actor} could not decide the request of {whom}[: {problem}]",
 	access.AgentEnrolRefused: "An agent[ {name}] was not enrolled[: {problem}]",

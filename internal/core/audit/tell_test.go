@@ -66,30 +66,59 @@ func TestTell(t *testing.T) {
 		details map[string]string
 		want    string
 	}{
-		{access.RequestSubmitted, anna, "web-1", request("justification", "deploy [release] {7}"),
-			"anna requested 22/tcp on web-1 from 203.0.113.7, 2001:db8::/48: deploy [release] {7}"},
-		{access.RequestSubmitted, anna, "web-1", request("item.0", "x", "item.1", "y"),
-			"anna requested 22/tcp on web-1 and more from 203.0.113.7, 2001:db8::/48"},
+		{
+			access.RequestSubmitted, anna, "web-1", request("justification", "deploy [release] {7}"),
+			"anna requested 22/tcp on web-1 from 203.0.113.7, 2001:db8::/48: deploy [release] {7}",
+		},
+		{
+			access.RequestSubmitted, anna, "web-1", request("item.0", "x", "item.1", "y"),
+			"anna requested 22/tcp on web-1 and more from 203.0.113.7, 2001:db8::/48",
+		},
 		{access.RequestWasApproved, ben, "web-1", request("sources", ""), "ben approved the request of anna for 22/tcp on web-1"},
-		{access.RequestWasApproved, anna, "web-1", request("sources", ""),
-			"The policy approved the request of anna for 22/tcp on web-1"},
-		{access.RequestWasDenied, ben, "web-1", request("reason", "say why"),
-			"ben denied the request of anna for 22/tcp on web-1: say why"},
-		{access.DecisionMade, ben, "web-1", map[string]string{"decision": "deny", "requester": "anna"},
-			"ben denied the request of anna on web-1"},
-		{access.GrantOpened, access.Actor{Name: "agent:gw"}, "web-1", port("sources", "203.0.113.7/32"),
-			"The agent gw opened 22/tcp on web-1 for anna from 203.0.113.7"},
-		{access.GrantCreated, ben, "web-1", port("sources", "", "end", "2026-11-30T12:15:04.1Z"),
-			"anna was granted 22/tcp on web-1 until 2026-11-30 12:15 UTC"},
-		{access.GrantCreated, ben, "the resource group rg", map[string]string{"role": "Reader", "principal": "anna"},
-			"anna was granted the role Reader at the resource group rg"},
-		{access.RoleAssigned, ben, "everywhere", map[string]string{"role": "Owner", "principal": "anna"},
-			"ben assigned the role Owner to anna everywhere"},
-		{access.GlassBroken, anna, "web-1", map[string]string{"justification": "outage"},
-			"anna broke the glass for web-1: outage"},
+		{
+			access.RequestWasApproved, anna, "web-1", request("sources", ""),
+			"The policy approved the request of anna for 22/tcp on web-1",
+		},
+		{
+			access.RequestWasDenied, ben, "web-1", request("reason", "say why"),
+			"ben denied the request of anna for 22/tcp on web-1: say why",
+		},
+		{
+			access.DecisionMade, ben, "web-1",
+			map[string]string{"decision": "deny", "requester": "anna"},
+			"ben denied the request of anna on web-1",
+		},
+		{
+			access.GrantOpened,
+			access.Actor{Name: "agent:gw"},
+			"web-1", port("sources", "203.0.113.7/32"),
+			"The agent gw opened 22/tcp on web-1 for anna from 203.0.113.7",
+		},
+		{
+			access.GrantCreated, ben, "web-1", port("sources", "", "end", "2026-11-30T12:15:04.1Z"),
+			"anna was granted 22/tcp on web-1 until 2026-11-30 12:15 UTC",
+		},
+		{
+			access.GrantCreated, ben, "the resource group rg",
+			map[string]string{"role": "Reader", "principal": "anna"},
+			"anna was granted the role Reader at the resource group rg",
+		},
+		{
+			access.RoleAssigned, ben, "everywhere",
+			map[string]string{"role": "Owner", "principal": "anna"},
+			"ben assigned the role Owner to anna everywhere",
+		},
+		{
+			access.GlassBroken, anna, "web-1",
+			map[string]string{"justification": "outage"},
+			"anna broke the glass for web-1: outage",
+		},
 		{access.SignedIn, anna, "", nil, "anna signed in from 203.0.113.7"},
-		{access.PrincipalCreated, ben, "", map[string]string{"kind": "servicePrincipal", "name": "robot"},
-			"ben created the service principal robot"},
+		{
+			access.PrincipalCreated, ben, "",
+			map[string]string{"kind": "servicePrincipal", "name": "robot"},
+			"ben created the service principal robot",
+		},
 	} {
 		e := access.Event{Kind: c.kind, Outcome: access.Succeeded, Actor: c.by, Details: c.details}
 		if got := audit.Tell(e, c.machine); got != c.want {

@@ -53,8 +53,8 @@ func (t Tallies) Until() time.Time {
 	return first
 }
 
-// RemindAt returns when to remind those of the waiting stages who have not decided: the first such instant after now, of
-// a request that waits until pending; zero where there is none.
+// RemindAt returns when to remind those of the waiting stages who have not decided: the first such instant after now,
+// of a request that waits until pending; zero where there is none.
 func (t Tallies) RemindAt(pending, now time.Time) time.Time {
 	var first time.Time
 	for _, p := range t {

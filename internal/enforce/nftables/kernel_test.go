@@ -183,7 +183,8 @@ func TestPortsAreClosedAndOpenForExactlyOneSource(t *testing.T) {
 	}
 }
 
-// TestSetsComeAndGo holds that the kernel has a set for each length of prefix that is open besides those of single addresses.
+// TestSetsComeAndGo holds that the kernel has a set for each length of prefix that is open besides those of single
+// addresses.
 func TestSetsComeAndGo(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, nftables.Config{}, nettest.Pair)

@@ -84,13 +84,13 @@ func (e *Service) SavePolicies(ctx context.Context, c engine.Caller, list []Edit
 	return out, nil
 }
 
-func (e *Service) mayEdit(ctx context.Context, c engine.Caller, machines int) error {
+func (e *Service) mayEdit(ctx context.Context, c engine.Caller, many int) error {
 	return e.kernel.Look(ctx, c, engine.Attempt{Action: rbac.PoliciesWrite},
 		func(_ engine.Reader, may engine.Rights) error {
 			if _, err := may.Anywhere(rbac.PoliciesWrite); err != nil {
 				return err
 			}
-			return bounded(machines)
+			return bounded(many)
 		})
 }
 
@@ -139,9 +139,9 @@ func among(so *access.Error, i int, machine string, why *access.Error) *access.E
 	return so
 }
 
-func bounded(machines int) error {
-	if machines == 0 || machines > MaxEdited {
-		return access.Fault(access.KindInvalid, "tooManyMachines", "%d machines are named; name 1 to %d", machines,
+func bounded(many int) error {
+	if many == 0 || many > MaxEdited {
+		return access.Fault(access.KindInvalid, "tooManyMachines", "%d machines are named; name 1 to %d", many,
 			MaxEdited)
 	}
 	return nil

@@ -1,6 +1,6 @@
 // Package fleet holds the use cases of what is done to many machines at once: just-in-time access that is disabled for
-// a subscription or a resource group, policies of several machines that are edited together, and what lists and counts of
-// machines show beside them.
+// a subscription or a resource group, policies of several machines that are edited together, and what lists and
+// counts of machines show beside them.
 package fleet
 
 import (

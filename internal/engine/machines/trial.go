@@ -95,7 +95,9 @@ func ConfirmTrial(ctx context.Context, w *engine.Work, m access.Machine, by acce
 }
 
 // UndoTrial gives back what was said of a machine before a trial, exactly: no policy names it where none did.
-func UndoTrial(ctx context.Context, w *engine.Work, m access.Machine, u access.Undo, by access.Actor, why string) error {
+func UndoTrial(ctx context.Context, w *engine.Work, m access.Machine, u access.Undo, by access.Actor,
+	why string,
+) error {
 	was, err := w.Tx.GuardOf(ctx, m.ID)
 	switch {
 	case engine.IsKind(err, access.KindNotFound):

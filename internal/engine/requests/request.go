@@ -54,16 +54,16 @@ func applicationsOf(ctx context.Context, r engine.Reader,
 ) (map[access.EligibilityID]string, error) {
 	names := map[access.EligibilityID]string{}
 	for _, item := range request.Items {
-		role, ok := item.Target.(access.RoleTarget)
-		if !ok {
+		id := eligibilityOf(item.Target)
+		if id == "" {
 			continue
 		}
-		e, err := r.Eligibility(ctx, role.Eligibility)
+		e, err := r.Eligibility(ctx, id)
 		switch {
 		case err != nil && !engine.IsKind(err, access.KindNotFound):
 			return nil, fmt.Errorf("read eligibility: %w", err)
 		case err == nil && e.Origin != "":
-			names[role.Eligibility] = e.Origin.Name()
+			names[id] = e.Origin.Name()
 		}
 	}
 	return names, nil

@@ -29,6 +29,13 @@ type guard struct {
 	holds       bool                 // what was asked of a request stays asked, whatever becomes of the guard
 }
 
+// eligibilityOf returns the eligibility by which a role is asked for; empty for a port.
+func eligibilityOf(t access.Target) access.EligibilityID {
+	return access.Match(t,
+		func(access.PortTarget) access.EligibilityID { return "" },
+		func(role access.RoleTarget) access.EligibilityID { return role.Eligibility })
+}
+
 // guards reads what guards targets of one tenant: each policy and network once.
 type guards struct {
 	networks machines.NetworkNames

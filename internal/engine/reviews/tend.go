@@ -82,7 +82,8 @@ func (e *Service) move(ctx context.Context, id review.ID) error {
 		}
 		w := e.kernel.NewWork(tx, e.kernel.Now())
 		var event access.Event
-		next, outcome, detail := was, "", ""
+		var next review.Review
+		var outcome, detail string
 		switch reminded, due := was.Remind(w.Now); {
 		case was.State == review.Starting && w.Now.Sub(was.CreatedAt) >= startedWithin:
 			next, event, err = abandoned(was, w.Now)

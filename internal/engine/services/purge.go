@@ -49,8 +49,8 @@ func (e *Services) Purge(ctx context.Context) (purged int, err error) {
 	return purged, nil
 }
 
-// pruneInboxes forgets entries of inboxes that are old, or more than anybody reads. It looks at a few inboxes, and goes on
-// behind them the next time, so that it costs the same however many there are.
+// pruneInboxes forgets entries of inboxes that are old, or more than anybody reads. It looks at a few inboxes, and
+// goes on behind them the next time, so that it costs the same however many there are.
 func (e *Services) pruneInboxes(ctx context.Context) error {
 	e.pruning.Lock()
 	defer e.pruning.Unlock()

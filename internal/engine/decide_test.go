@@ -279,7 +279,7 @@ func TestStageGivesWay(t *testing.T) {
 	start := w.size()
 	w.clock.advance(time.Hour)
 	next := must(w.Reconcile(w.ctx))(t)
-	if got := w.kinds(start); got != "request.stageOver" || !next.Equal(w.clock.now().Add(23*time.Hour)) {
+	if got := w.kinds(start); got != "request.stageOver" || !next.Equal(w.clock.now().Add(23*time.Hour*3/4)) { // its reminder
 		t.Errorf("events are %q, next is %s", got, next)
 	}
 	_, err = w.decide(w.bob, d, true)

@@ -179,12 +179,12 @@ func TestEveryFieldIsRequested(t *testing.T) {
 	}
 	request := func(in policy.Input) access.Request { return newRequest(may, "tenant", in, verdict(in)) }
 	wantLeftOut(t, "a request", unchanged(func(in policy.Input) string { return fmt.Sprintf("%+v", request(in)) }),
-		leftOutOf("Items.Name", "Items.Policy", "Items.Eligibility", "Items.Since"))
+		leftOutOf("Items.Name", "Items.Policy", "Items.Eligibility", "Items.Disabled", "Items.Since"))
 	wantLeftOut(t, "what is asked again",
 		unchanged(func(in policy.Input) string { return fmt.Sprintf("%+v", askedAgain(request(in))) }),
 		leftOutOf("Start", "Items.Item.Target", "Items.Item.PolicyRevision", "Items.Item.Networks",
 			"Items.Item.Duration", "Items.Item.Until", "Items.Item.SourceList", "Items.Name", "Items.Policy",
-			"Items.Eligibility", "Items.Since"))
+			"Items.Eligibility", "Items.Disabled", "Items.Since"))
 
 	whole := reflect.ValueOf(request(filled[policy.Input]()))
 	for i := range whole.NumField() {
@@ -210,9 +210,9 @@ func leftOutOf(paths ...string) map[string]string {
 func filledLater() map[string]string {
 	return map[string]string{
 		"ID": "each way of asking", "Resource": "activations of Azure's clients", "Tags": "likewise",
-		"Released": "Release", "Windows": "a series", "Extends": "an extension", "BreakGlass": "Submit",
+		"Released": "Release", "Windows": "a series", "Extends": "an extension", "Moves": "a move", "BreakGlass": "Submit",
 		"Approvals": "file", "State": "access.NewRequest", "Reason": "who denies or cancels",
-		"CreatedAt": "access.NewRequest", "PendingUntil": "access.NewRequest", "StageUntil": "Staged",
+		"CreatedAt": "access.NewRequest", "PendingUntil": "access.NewRequest", "StageUntil": "Staged", "RemindAt": "Staged",
 		"DecidedAt": "the decision", "Digest": "access.NewRequest", "Revision": "access.NewRequest",
 	}
 }

@@ -15,6 +15,7 @@ export const told: Record<string, string> = {
   decided: "A request is approved or denied",
   opened: "Access is open",
   reminder: "The time to decide a request ends soon",
+  accessReview: "An access review starts, is due or ends",
   willEnd: "Access is about to end",
   ended: "Access has ended",
   failed: "Access could not be opened",

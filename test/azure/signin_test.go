@@ -198,7 +198,7 @@ func TestDeviceCode(t *testing.T) {
 		t.Errorf("refresh gave %d %v", status, answer)
 	}
 	if status, _, text := x.page(http.MethodGet, "/device?code=BBBB-BBBB",
-		nil); status != http.StatusNotFound || !strings.Contains(text, "not one that waits") {
+		nil); status != http.StatusNotFound || !strings.Contains(text, "unknown or has expired") {
 		t.Errorf("a wrong code gave %d %s", status, text)
 	}
 }

@@ -236,7 +236,7 @@ await until("the spare machine is shut", async () => !(await reaches(SPARE)));
 await inspect(admin, "machine");
 await admin.getByRole("link", { name: "Edit ports" }).click();
 await admin.getByText("the same ports are guarded").waitFor();
-check("the rule is read back", (await admin.getByLabel("Approval").first().inputValue()) === "1" && (await admin.getByLabel("Approval").count()) === 1 && await admin.getByRole("button", { name: "Remove ben" }).isVisible());
+check("the rule is read back", (await admin.getByLabel("Approval").first().inputValue()) === "1" && (await admin.getByLabel("Approval", { exact: true }).count()) === 1 && await admin.getByRole("button", { name: "Remove ben" }).isVisible());
 check("so is the usual gap", (await admin.getByLabel("Gap", { exact: true }).inputValue()) === "900");
 await admin.getByLabel("Maximum duration").first().selectOption("900");
 await admin.getByText("stays closed; can be opened from any single address for at most 15 min").waitFor();

@@ -127,7 +127,7 @@ func (w *world) guard(machines []string) {
 	w.enroll("gw-berlin", w.path("state"))
 	w.launch(w.net.Gateway, "agent.log", "agent", "--state", w.path("state"))
 	for i, name := range machines {
-		w.behind("gw-berlin", name, w.net.MachineAddrs[2*i].String(), w.net.MachineAddrs[2*i+1].String())
+		w.behind("gw-berlin", name, "linux", w.net.MachineAddrs[2*i].String(), w.net.MachineAddrs[2*i+1].String())
 	}
 }
 
@@ -152,10 +152,10 @@ func (w *world) enroll(name, state string) {
 }
 
 // behind adds a machine behind a gateway.
-func (w *world) behind(gateway, name string, addresses ...string) {
+func (w *world) behind(gateway, name, system string, addresses ...string) {
 	w.t.Helper()
 	if _, err := w.admin.AddMachine(w.t.Context(),
-		api.NewMachine{Name: name, Gateway: gateway, OS: "linux", Addresses: addresses}); err != nil {
+		api.NewMachine{Name: name, Gateway: gateway, OS: system, Addresses: addresses}); err != nil {
 		w.t.Fatal(err)
 	}
 }

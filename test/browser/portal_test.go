@@ -36,7 +36,7 @@ func TestPortal(t *testing.T) {
 		},
 	})
 	w.enroll("gw-dark", w.path("dark")) // its agent never runs, so nothing is ever seen open behind it
-	w.behind("gw-dark", "dark-1", "10.88.7.7")
+	w.behind("gw-dark", "dark-1", "linux", "10.88.7.7")
 	w.policy("dark-1", api.MachinePolicy{Ports: []api.PortRule{ssh(3600)}})
 	w.browse("access.mjs", "ANNA_PASSWORD="+anna, "BEN_PASSWORD="+ben, "WEB="+w.echo(0), "DB="+w.echo(1),
 		"SPARE="+w.echo(2))

@@ -83,7 +83,7 @@ await admin.getByRole("heading", { level: 1, name: "operators" }).waitFor();
 admin.expected.push(/status of 400/);
 await admin.getByLabel("Person or group").fill("on-call");
 await button("Add").click();
-await admin.getByText(/cannot\s+hold\s+it/).waitFor();
+await admin.getByText(/cannot\s+contain\s+it/).waitFor();
 admin.expected.length = 0;
 
 // A service principal with a secret.

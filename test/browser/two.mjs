@@ -92,7 +92,7 @@ await diff.getByRole("heading", { name: "spare-00" }).waitFor();
 await diff.getByText("Other settings that change: approval, gap.").waitFor();
 await diff.getByRole("heading", { name: "spare-20" }).waitFor();
 await inspect(admin, "what changes on each of two machines");
-const rewritten = await admin.request.put(portal + "/api/v1/machines/spare-00/policy", { data: { ports: [{ ports: "22", protocol: "tcp", maxSeconds: 600 }] } });
+const rewritten = await admin.request.put(portal + "/api/v1/machines/spare-00/policy", { headers: { Origin: portal }, data: { ports: [{ ports: "22", protocol: "tcp", maxSeconds: 600 }] } });
 check("somebody else writes it: " + rewritten.status(), rewritten.ok());
 await admin.getByRole("button", { name: "Enable on 2 machines" }).click();
 await admin.getByText("spare-00 was not saved").waitFor();

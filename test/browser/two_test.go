@@ -27,7 +27,7 @@ func TestTwoOfEverything(t *testing.T) {
 			Approval: agree,
 		})
 	for i := range 52 { // more than a page, none of them guarded
-		w.behind("gw-berlin", fmt.Sprintf("spare-%02d", i), fmt.Sprintf("10.88.9.%d", i+1))
+		w.behind("gw-berlin", fmt.Sprintf("spare-%02d", i), "", fmt.Sprintf("10.88.9.%d", i+1))
 	}
 	w.browse("two.mjs", "ANNA_PASSWORD="+anna, "BEN_PASSWORD="+ben)
 }

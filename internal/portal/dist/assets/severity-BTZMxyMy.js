@@ -1,1 +1,0 @@
-import{U as e}from"./index-shTHecP5.js";var t=e=>({critical:`bad`,error:`bad`,warning:`warn`,info:`plain`})[e]??`plain`,n=[`info`,`warning`,`error`,`critical`],r=e=>e.charAt(0).toUpperCase()+e.slice(1),i=()=>[{to:`/alerts`,name:`Alerts`},{to:`/reviews`,name:`Break-glass reviews`,count:e.reviews.length||void 0},{to:`/alerts/rules`,name:`Rules`}];export{r as i,n,t as r,i as t};

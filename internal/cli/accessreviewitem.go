@@ -79,8 +79,8 @@ func (a *app) accessReviewDecideCommand() *cobra.Command {
 		Short: "Keep or remove access",
 		Long: `Keep or remove entries of an access review, named by their numbers, or with --all every undecided one that
 --kind and --principal leave. Entries that are your own access are left to another reviewer. Each entry is decided
-separately: one that has changed, or that another reviewer was faster to decide, is listed with the reason, and the exit code
-is 3.`,
+separately: one that has changed, or that another reviewer was faster to decide, is listed with the reason, and the
+exit code is 3.`,
 		Example: `  postern access-review decide q4-2026 12 14 --keep
   postern access-review decide q4-2026 13 --remove --reason "left the team"
   postern access-review decide q4-2026 --all --kind membership --principal ben --remove --reason "left" --yes`,

@@ -96,8 +96,8 @@ func (a *app) accessReviewVerifyCommand() *cobra.Command {
 		Short: "Verify an exported access review offline",
 		Long: `Verify an exported access review without the server: that the checkpoint is signed with the key of the activity
 log, that each record is in the log that it signs, that the entries are those that were listed at the start, and that
-each decision and outcome follows from the records. Of a closed review, a missing record is found as well. Nothing in the
-file is trusted: the key is the one stored when the log was first exported or its checkpoint first shown, or the one
+each decision and outcome follows from the records. Of a closed review, a missing record is found as well. Nothing in
+the file is trusted: the key is the one stored when the log was first exported or its checkpoint first shown, or the one
 from --key. -o json lists every decision. FILE may be - for standard input.`,
 		Example: "  postern access-review verify q4-2026.ndjson\n" +
 			"  postern access-review verify q4-2026.ndjson --key 'log+9f2c01ab+AbC…' -o json",

@@ -366,8 +366,8 @@ func BenchmarkRequests(b *testing.B) {
 	})
 }
 
-// TestIdleMemory holds what a server in a process of its own has in memory of its own while nothing happens. Pages of the
-// program's file are not counted: they are the kernel's to drop, and depend on what else the program holds.
+// TestIdleMemory holds what a server in a process of its own has in memory of its own while nothing happens. Pages of
+// the program's file are not counted: they are the kernel's to drop, and depend on what else the program holds.
 func TestIdleMemory(t *testing.T) {
 	t.Parallel()
 	if raced {

@@ -36,8 +36,8 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// TestCallsOnTheWire has an agent enroll, follow, report, tell of a code that was used and of its version, and renew: the
-// head of each call, and the body where it is the same each time, are what they always were.
+// TestCallsOnTheWire has an agent enroll, follow, report, tell of a code that was used and of its version, and renew:
+// the head of each call, and the body where it is the same each time, are what they always were.
 func TestCallsOnTheWire(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

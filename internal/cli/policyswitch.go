@@ -40,8 +40,8 @@ func (a *app) policyDisableCommand() *cobra.Command {
 		Short: "Disable just-in-time access for many machines",
 		Long: `Disable just-in-time access for every machine of a resource group or a subscription, including machines that
 enroll later. Guarded ports stay closed: nobody can request them, and no policy can be set there, until access is
-enabled again. Open access runs to its end; with --end-access, it ends at once. The command first lists what is open there
-and asks for confirmation; --yes confirms in advance.`,
+enabled again. Open access runs to its end; with --end-access, it ends at once. The command first lists what is open
+there and asks for confirmation; --yes confirms in advance.`,
 		Example: `  postern policy disable --resource-group web --reason 'change freeze until Monday'
   postern policy disable --subscription default --end-access`,
 		Args: takes(0, 0),
